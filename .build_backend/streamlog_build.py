@@ -27,7 +27,7 @@ class OptionalBuildExt(build_ext):
     def build_extension(self, ext: setuptools.Extension) -> None:
         try:
             super().build_extension(ext)
-        # Whatever a tool chain does wrong, from a missing header to a crash, the answer is the twin.
+        # Whatever a tool chain does wrong, from no header to a crash, the answer is the twin.
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             print(f"streamlog: {ext.name} was not compiled, its pure twin will run: {reason}")
@@ -60,7 +60,7 @@ def extensions() -> list[setuptools.Extension]:
 class Backend(type(build_meta._BACKEND)):  # type: ignore[misc]  # the class is chosen at run time
     """setuptools' backend, calling `setup()` with the extensions instead of running a script."""
 
-    def run_setup(self, setup_script: str = "setup.py") -> None:
+    def run_setup(self, setup_script: str = "setup.py") -> None:  # noqa: ARG002  # there is none
         # A fresh place every time: setuptools would reuse what an earlier build left in `build/`,
         # and put a compiled module from yesterday into a pure wheel.
         with tempfile.TemporaryDirectory(prefix="streamlog-build-") as build_base:

@@ -1,0 +1,151 @@
+"""Produce and consume through librdkafka: a client that shares no code with us or with Java."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, NewTopic
+
+DEADLINE_S = 60.0
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+# librdkafka writes to standard error unless it is given a logger.
+_LOGGER = logging.getLogger("tests.interop.librdkafka")
+_LOGGER.propagate = False
+_LOGGER.addHandler(logging.NullHandler())
+
+
+class ClientRecord(NamedTuple):
+    """A record as a client sends or receives it; `offset` is None before it is sent."""
+
+    offset: int | None
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    log_append_time: bool = False
+
+
+def create_topics(
+    bootstrap: str, topics: Mapping[str, int], settings: Mapping[str, str] | None = None
+) -> None:
+    """Create `topics` (names to partition counts), and return when they are created."""
+    admin = AdminClient({"bootstrap.servers": bootstrap}, logger=_LOGGER)
+    new = [NewTopic(n, count, 1, config=dict(settings or {})) for n, count in topics.items()]
+    for future in admin.create_topics(new).values():
+        future.result(DEADLINE_S)
+
+
+def produce(
+    bootstrap: str,
+    topic: str,
+    records: Iterable[ClientRecord],
+    *,
+    codec: str = "none",
+    idempotent: bool = False,
+    partition: int = 0,
+) -> list[ClientRecord]:
+    """Send `records` to one partition in order; returns them with the offsets they were given."""
+    sent = list(records)
+    offsets: list[int] = []
+    failures: list[str] = []
+
+    def delivered(error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            offsets.append(message.offset())
+        else:
+            failures.append(str(error))
+
+    settings = {
+        "bootstrap.servers": bootstrap,
+        "compression.type": codec,
+        "enable.idempotence": idempotent,
+        "acks": "all",
+        "linger.ms": 50,
+        "batch.num.messages": 100,
+    }
+    producer = Producer(settings, logger=_LOGGER)
+    for record in sent:
+        producer.produce(
+            topic,
+            partition=partition,
+            key=record.key,
+            value=record.value,
+            timestamp=record.timestamp,
+            headers=list(record.headers),
+            on_delivery=delivered,
+        )
+    unsent = producer.flush(DEADLINE_S)
+    assert not unsent, f"{unsent} records were not sent in {DEADLINE_S} s"
+    assert not failures, failures[:3]
+    return [record._replace(offset=offset) for record, offset in zip(sent, offsets, strict=True)]
+
+
+def consume(bootstrap: str, topic: str, partition: int = 0) -> list[ClientRecord]:
+    """Every record of one partition, from its start to its end at this moment."""
+    settings = {
+        "bootstrap.servers": bootstrap,
+        "group.id": "not used: partitions are assigned",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "check.crcs": True,
+    }
+    consumer = Consumer(settings, logger=_LOGGER)
+    try:
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+        return _read_to_end(consumer)
+    finally:
+        consumer.close()
+
+
+def offset_for_time(bootstrap: str, topic: str, timestamp_ms: int, partition: int = 0) -> int:
+    """The first offset whose record is not older than `timestamp_ms`, as the broker finds it."""
+    settings = {"bootstrap.servers": bootstrap, "group.id": "not used", "enable.auto.commit": False}
+    consumer = Consumer(settings, logger=_LOGGER)
+    try:
+        asked = [TopicPartition(topic, partition, timestamp_ms)]
+        (answer,) = consumer.offsets_for_times(asked, timeout=DEADLINE_S)
+        assert answer.error is None, answer.error
+        return int(answer.offset)
+    finally:
+        consumer.close()
+
+
+def _read_to_end(consumer: Consumer) -> list[ClientRecord]:
+    records: list[ClientRecord] = []
+    deadline = time.monotonic() + DEADLINE_S
+    while (left := deadline - time.monotonic()) > 0:
+        for message in consumer.consume(10_000, timeout=min(left, 0.5)):
+            error = message.error()
+            if error is None:
+                records.append(_record(message))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                return records
+            else:
+                raise AssertionError(f"the broker answered {error}")
+    raise AssertionError(f"no end of the partition in {DEADLINE_S} s: {len(records)} records")
+
+
+def _record(message: Message) -> ClientRecord:
+    kind, timestamp = message.timestamp()
+    return ClientRecord(
+        offset=message.offset(),
+        timestamp=timestamp,
+        key=message.key(),
+        value=message.value(),
+        headers=tuple(message.headers() or ()),
+        log_append_time=kind == TIMESTAMP_LOG_APPEND_TIME,
+    )

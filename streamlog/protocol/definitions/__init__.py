@@ -1,0 +1,61 @@
+"""Kafka's message definitions, one file a family, one line a message.
+
+Each file is a JSON array. A message has `name`, `type`, `apiKey` (the record or request type,
+where there is one), `versions`, `flexible`, `fields` and `structs` (those used by name in several
+places). A field is one string, `Name type versions` and then, where they differ from nothing:
+
+    =VALUE          the default (`=null` too)
+    null=VERSIONS   where it may be null
+    tag=N@VERSIONS  where it is a tagged field
+    ignorable       may be dropped in versions that cannot express it
+    flexible=none   keeps the old encoding in flexible versions
+
+and a field with a structure of its own is a list: that string, then the structure's fields.
+Only what bears on bytes is kept from Kafka's definitions. To take over a new Kafka release,
+replace the lines of the messages that changed.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+# In the order in which a name is looked for: what an opening log needs comes first.
+FAMILIES = (
+    "metadata_records",
+    "control_records",
+    "storage_records",
+    "offsets_records",
+    "transaction_records",
+    "consumer_protocol",
+    "share_records",
+    "remote_log_records",
+    "headers",
+    "requests",
+    "responses",
+)
+
+
+@lru_cache(maxsize=None)
+def load_family(family: str) -> dict[str, dict[str, Any]]:
+    """The definitions of one family by message name, in the order of their api keys."""
+    # The package's own loader also reads from zip files, and costs no import.
+    text: bytes = __loader__.get_data(f"{__path__[0]}/{family}.json")
+    return {definition["name"]: definition for definition in msgspec.json.decode(text)}
+
+
+def find_definition(name: str) -> dict[str, Any]:
+    """The definition of the message called `name`; LookupError when there is none."""
+    if name.endswith("Request"):
+        families: tuple[str, ...] = ("requests",)
+    elif name.endswith("Response"):
+        families = ("responses",)
+    else:
+        families = FAMILIES
+    for family in families:
+        definition = load_family(family).get(name)
+        if definition is not None:
+            return definition
+    raise LookupError(f"no message is called {name!r}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
+from tests.interop.rig import client
 from tests.interop.rig.broker import Broker
 from tests.interop.rig.dump import DumpTool
 from tests.interop.rig.jars import KafkaJars, fetch_kafka
+from tests.interop.rig.samples import CODECS, BrokerData, binary_records, text_records
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +32,28 @@ def broker(kafka_jars: KafkaJars, tmp_path_factory: pytest.TempPathFactory) -> I
     broker.start()
     yield broker
     broker.kill()
+
+
+@pytest.fixture(scope="session")
+def broker_data(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> BrokerData:
+    """For each codec a topic of text (idempotent) and one of any bytes, sent by librdkafka."""
+    records = {f"text-{codec}": text_records(codec) for codec in CODECS}
+    records |= {f"binary-{codec}": binary_records() for codec in CODECS}
+    client.create_topics(
+        broker.bootstrap, dict.fromkeys(records, 1), {"index.interval.bytes": "1024"}
+    )
+    sent = {
+        topic: client.produce(
+            broker.bootstrap,
+            topic,
+            to_send,
+            codec=topic.partition("-")[2],
+            idempotent=topic.startswith("text"),
+        )
+        for topic, to_send in records.items()
+    }
+    broker.stop()
+    copy = tmp_path_factory.mktemp("stopped") / "data"
+    shutil.copytree(broker.data, copy)
+    broker.start()
+    return BrokerData(copy, sent)

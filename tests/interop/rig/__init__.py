@@ -2,6 +2,9 @@
 
     jars.py     fetches Kafka with Maven into a user cache; runs a class of it
     dump.py     Kafka's dump tool: what it reads from our files, and every complaint it has
+    segment.py  segment files written by the plainest reading of the format
+    samples.py  records that use what the format offers
+    moving.py   partitions moved into a broker
     broker.py   a real single-node broker in a directory: format, start, stop, kill
     client.py   produce and consume through librdkafka: the reader that shares no code with us
 

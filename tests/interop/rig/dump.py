@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.interop.rig.jars import KafkaJars
 
 _TOOL = "org.apache.kafka.tools.DumpLogSegments"
 
 _BATCH = re.compile(
-    r"baseOffset: (?P<base_offset>\d+) lastOffset: (?P<last_offset>\d+) count: (?P<count>\d+)"
+    r"baseOffset: (?P<base_offset>\d+) lastOffset: (?P<last_offset>\d+)"
+    r" count: (?P<record_count>\d+)"
     r" baseSequence: (?P<base_sequence>-?\d+) lastSequence: (?P<last_sequence>-?\d+)"
     r" producerId: (?P<producer_id>-?\d+) producerEpoch: (?P<producer_epoch>-?\d+)"
     r" partitionLeaderEpoch: (?P<leader_epoch>-?\d+) isTransactional: (?P<transactional>\w+)"
@@ -48,7 +49,7 @@ class DumpedBatch(NamedTuple):
 
     base_offset: int
     last_offset: int
-    count: int
+    record_count: int
     base_sequence: int
     last_sequence: int
     producer_id: int
@@ -182,16 +183,11 @@ def _read_line(line: str, file: DumpedFile, problems: list[str]) -> bool:
 def _batch(match: re.Match[str]) -> DumpedBatch:
     texts = {"timestamp_type", "codec"}
     flags = {"transactional", "control"}
-    return DumpedBatch(
-        **{
-            field: match[field]
-            if field in texts
-            else match[field] == "true"
-            if field in flags
-            else int(match[field])
-            for field in DumpedBatch._fields
-        }
-    )
+    values: dict[str, Any] = {}
+    for field in DumpedBatch._fields:
+        text = match[field]
+        values[field] = text if field in texts else text == "true" if field in flags else int(text)
+    return DumpedBatch(**values)
 
 
 def _record(match: re.Match[str]) -> DumpedRecord:

@@ -1,8 +1,8 @@
 """The build backend: setuptools, plus every `.pyx` below `streamlog/` as an optional extension.
 
 A wheel always comes out. An extension that Cython or the C compiler cannot build is left out with
-one printed line, and the package runs on the pure-Python twin of that module; `streamlog.kernel`
-says which of the two is in use. It is a backend of the tree (PEP 517, `backend-path`) and not a
+one printed line, together with the others of its package, and that package runs on its pure-Python
+twin: half a kernel is none. `streamlog.kernel` says which of the two is in use. It is a backend of the tree (PEP 517, `backend-path`) and not a
 list in `pyproject.toml`, because the list would have to be kept in step with the files by hand,
 and because setuptools' own `optional` covers a failing compiler but not a failing Cython.
 """
@@ -22,7 +22,14 @@ PACKAGE = "streamlog"
 
 
 class OptionalBuildExt(build_ext):
-    """Builds what can be built, and says what could not."""
+    """Builds what can be built, whole packages of extensions only, and says what could not."""
+
+    def build_extensions(self) -> None:
+        self.failed_packages: set[str] = set()
+        super().build_extensions()
+        for ext in self.extensions:
+            if ext.name.rpartition(".")[0] in self.failed_packages:
+                Path(self.get_ext_fullpath(ext.name)).unlink(missing_ok=True)
 
     def build_extension(self, ext: setuptools.Extension) -> None:
         try:
@@ -30,6 +37,7 @@ class OptionalBuildExt(build_ext):
         # Whatever a tool chain does wrong, from no header to a crash, the answer is the twin.
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
+            self.failed_packages.add(ext.name.rpartition(".")[0])
             print(f"streamlog: {ext.name} was not compiled, its pure twin will run: {reason}")
 
 

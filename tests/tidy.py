@@ -51,7 +51,7 @@ def _python_spans(tree: ast.Module) -> Iterator[tuple[str, int, int]]:
             yield node.name, node.lineno, node.end_lineno - node.lineno + 1
 
 
-_CYTHON_FUNCTION = re.compile(r"^(\s*)(?:async def|c?p?def)\b[^=#]*?\b(\w+)\s*\(")
+_CYTHON_FUNCTION = re.compile(r"^(\s*)(?:async def|c?p?def)\b(?! class\b)[^=#]*?\b(\w+)\s*\(")
 
 
 def _cython_spans(text: str) -> Iterator[tuple[str, int, int]]:

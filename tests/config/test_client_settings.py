@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from streamlog.config import ConsumerConfig, OpenConfig, ProducerConfig, from_properties
+from streamlog.config.client_settings import CONSUMER_SETTINGS, OPEN_SETTINGS, PRODUCER_SETTINGS
+from streamlog.errors import ConfigError, UnknownSettingError, UnsupportedFeatureError
+
+
+@pytest.mark.parametrize(
+    ("config", "table"),
+    [
+        (OpenConfig, OPEN_SETTINGS),
+        (ProducerConfig, PRODUCER_SETTINGS),
+        (ConsumerConfig, CONSUMER_SETTINGS),
+    ],
+)
+def test_struct_has_the_settings_of_its_table(config: type, table: object) -> None:
+    defaults = config.from_settings({})  # type: ignore[attr-defined]
+    assert msgspec.structs.asdict(defaults) == {s.name: s.default for s in table}  # type: ignore[attr-defined]
+
+
+def test_producer_defaults_are_kafkas() -> None:
+    config = ProducerConfig.from_settings({})
+    assert (config.acks, config.linger_ms, config.batch_size) == (-1, 5, 16_384)
+    assert (config.buffer_memory, config.max_block_ms) == (32 * 1024 * 1024, 60_000)
+    assert config.enable_idempotence is False
+
+
+@pytest.mark.parametrize(("acks", "code"), [("all", -1), (-1, -1), (1, 1), (0, 0)])
+def test_acks(acks: object, code: int) -> None:
+    assert ProducerConfig.from_settings({"acks": acks}).acks == code
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"enable_idempotence": True, "acks": 1}, "acks"),
+        ({"linger_ms": 200_000}, "delivery_timeout_ms"),
+        ({"batch_size": 1000, "buffer_memory": 999}, "buffer_memory"),
+        ({"compression_type": "brotli"}, "compression_type"),
+        ({"linger_ms": 0.5}, "linger_ms"),
+        ({"value_serializer": "json"}, "value_serializer"),
+    ],
+)
+def test_producer_setting_is_refused(settings: dict[str, object], name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ProducerConfig.from_settings(settings)
+    assert caught.value.name == name
+
+
+def test_transactions_and_groups_are_refused_by_name() -> None:
+    with pytest.raises(UnsupportedFeatureError, match="transactional_id"):
+        ProducerConfig.from_settings({"transactional_id": "t"})
+    with pytest.raises(UnsupportedFeatureError, match="group_id"):
+        ConsumerConfig.from_settings({"group_id": "g"})
+    with pytest.raises(UnsupportedFeatureError, match="enable_auto_commit"):
+        ConsumerConfig.from_settings({"enable_auto_commit": True})
+    assert ConsumerConfig.from_settings({"group_id": None, "enable_auto_commit": False})
+
+
+def test_unknown_settings_are_refused_with_the_nearest() -> None:
+    with pytest.raises(UnknownSettingError, match="did you mean linger_ms"):
+        ProducerConfig.from_settings({"linger": 5})
+    with pytest.raises(UnknownSettingError, match="did you mean lock_timeout_ms"):
+        OpenConfig.from_settings({"lock_timeout": 5})
+
+
+def test_one_property_file_serves_a_broker_and_a_directory() -> None:
+    properties = {
+        "bootstrap.servers": "localhost:9092",
+        "retries": "3",
+        "linger.ms": "20",
+        "acks": "all",
+        "enable.idempotence": "true",
+    }
+    keywords = from_properties(PRODUCER_SETTINGS, properties)
+    assert keywords == {"linger_ms": 20, "acks": -1, "enable_idempotence": True}
+    assert ProducerConfig.from_settings(keywords).linger_ms == 20
+
+
+def test_consumer_properties() -> None:
+    keywords = from_properties(
+        CONSUMER_SETTINGS,
+        {"auto.offset.reset": "earliest", "enable.auto.commit": "false", "check.crcs": "false"},
+    )
+    config = ConsumerConfig.from_settings(keywords)
+    assert (config.auto_offset_reset, config.check_crcs) == ("earliest", False)
+    with pytest.raises(UnsupportedFeatureError):
+        from_properties(CONSUMER_SETTINGS, {"group.id": "g"})
+    with pytest.raises(UnknownSettingError, match="did you mean max_poll_records"):
+        from_properties(CONSUMER_SETTINGS, {"max.poll.record": "1"})

@@ -1,10 +1,12 @@
 """The build backend: setuptools, plus every `.pyx` below `streamlog/` as an optional extension.
 
 A wheel always comes out. An extension that Cython or the C compiler cannot build is left out with
-one printed line, together with the others of its package, and that package runs on its pure-Python
-twin: half a kernel is none. `streamlog.kernel` says which of the two is in use. It is a backend of the tree (PEP 517, `backend-path`) and not a
-list in `pyproject.toml`, because the list would have to be kept in step with the files by hand,
-and because setuptools' own `optional` covers a failing compiler but not a failing Cython.
+one printed line, together with the others of its package, and that package runs on its
+pure-Python twin: half a kernel is none. `streamlog.kernel` says which of the two is in use.
+
+It is a backend of the tree (PEP 517, `backend-path`) and not a list in `pyproject.toml`, because
+the list would have to be kept in step with the files by hand, and because setuptools' own
+`optional` covers a failing compiler but not a failing Cython.
 """
 
 from __future__ import annotations
@@ -44,9 +46,9 @@ class OptionalBuildExt(build_ext):
 class CompleteSdist(sdist):
     """A source distribution that carries the backend it is built with."""
 
-    def add_defaults(self) -> None:
-        super().add_defaults()
-        self.filelist.append(str(Path(__file__).resolve().relative_to(ROOT)))
+    def make_release_tree(self, base_dir: str, files: list[str]) -> None:
+        backend = Path(__file__).resolve().relative_to(ROOT).as_posix()
+        super().make_release_tree(base_dir, [*files, backend])
 
 
 def extensions() -> list[setuptools.Extension]:

@@ -1,0 +1,305 @@
+"""Every exception that streamlog raises, in one file.
+
+    StreamlogError
+    ├── ConfigError                     a setting, argument or name that cannot be honoured
+    │   ├── UnknownSettingError         no setting of that name; the nearest is named
+    │   ├── InvalidTopicError           a topic name outside Kafka's alphabet or length
+    │   └── UnsupportedFeatureError     named, but not offered by this version or platform
+    ├── UsageError                      a call at the wrong time or from the wrong place
+    │   ├── ClosedError                 the log, producer or consumer is closed
+    │   ├── ForkedHandleError           a handle of the parent process used in a forked child
+    │   ├── ConcurrentUseError          one consumer used by two threads at once
+    │   └── ReadOnlyError               a change asked of a log that is open for reading
+    ├── TopicError
+    │   ├── UnknownTopicError           no such topic or partition; the nearest name is given
+    │   └── TopicExistsError            it is there already, or collides with one that is
+    ├── SendError                       a record that was not accepted; carries `outcome`
+    │   ├── RecordTooLargeError
+    │   ├── InvalidTimestampError
+    │   ├── InvalidRecordError          e.g. no key for a compacted topic
+    │   ├── SerializationError          a (de)serializer failed; the cause is chained
+    │   ├── BufferExhaustedError        no room within `max_block_ms`
+    │   ├── OutOfOrderSequenceError     idempotent producer: a gap in the sequence
+    │   ├── InvalidProducerEpochError   idempotent producer: an older epoch
+    │   └── DeliveryError               failures gathered by flush(), close() or send_many()
+    ├── PositionError
+    │   ├── OffsetOutOfRangeError       before the log's start or behind its end
+    │   └── LogTruncatedError           a position beyond a log that lost its tail
+    ├── StorageError                    the files, or the machine under them
+    │   ├── CorruptRecordError          bytes that do not check; nothing was cut
+    │   ├── CorruptDirectoryError       metadata or layout that does not make sense
+    │   ├── PartitionPoisonedError      a sync failed; writes are refused until recovered
+    │   ├── DiskFullError               no space or quota; nothing was written
+    │   ├── InputOutputError            the operating system reported an I/O error
+    │   ├── LockTimeoutError            another process holds a lock for too long
+    │   ├── DirectoryInUseError         held by a Kafka broker or an incompatible opener
+    │   ├── NotALogDirectoryError       something else lives there
+    │   └── UnsupportedFormatError      written by a newer streamlog, or for other bytes
+    ├── DecompressionError              a compressed payload that is broken or too large
+    └── SchemaError                     a protocol message that does not fit its definition
+
+Each carries the values that caused it as attributes, `retriable`, Kafka's error code where
+there is one (`code`), and says in its text what to do. A failed send also carries `outcome`:
+`"not_written"` (the record is not in the log) or `"unknown"` (nobody can know, KIP-679's case
+of a failed sync).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+Outcome = Literal["not_written", "unknown"]
+
+
+class StreamlogError(Exception):
+    """The root. `context` holds the values that caused the error, by name."""
+
+    code: ClassVar[int | None] = None
+    retriable: ClassVar[bool] = False
+
+    def __init__(self, message: str, /, **context: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.context = context
+
+    def __getattr__(self, name: str) -> Any:
+        context = self.__dict__.get("context")
+        if context is not None and name in context:
+            return context[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.message, self.context))
+
+
+def _rebuild(
+    kind: type[StreamlogError], message: str, context: dict[str, Any]
+) -> StreamlogError:
+    return kind(message, **context)
+
+
+class ConfigError(StreamlogError, ValueError):
+    """A setting, argument or name that cannot be honoured."""
+
+    code = 40
+
+
+class UnknownSettingError(ConfigError):
+    """No setting of that name. `name`, `nearest`."""
+
+
+class InvalidTopicError(ConfigError):
+    """A topic name outside Kafka's alphabet `[a-zA-Z0-9._-]` or longer than 249. `topic`."""
+
+    code = 17
+
+
+class UnsupportedFeatureError(ConfigError):
+    """Known by name, but not offered by this version or platform. `feature`."""
+
+
+class UsageError(StreamlogError, RuntimeError):
+    """A call at the wrong time or from the wrong place."""
+
+
+class ClosedError(UsageError):
+    """The handle is closed."""
+
+
+class ForkedHandleError(UsageError):
+    """A producer, consumer or future of the parent process, used in a forked child."""
+
+
+class ConcurrentUseError(UsageError):
+    """One consumer used by two threads at the same time."""
+
+
+class ReadOnlyError(UsageError):
+    """A change asked of a log that is open for reading only."""
+
+
+class TopicError(StreamlogError):
+    """Something about a topic as a whole. `topic`."""
+
+
+class UnknownTopicError(TopicError, LookupError):
+    """No such topic or partition. `topic`, `partition`, `nearest`."""
+
+    code = 3
+
+
+class TopicExistsError(TopicError):
+    """A topic of that name, or one that collides with it (`.` against `_`), exists."""
+
+    code = 36
+
+
+class SendError(StreamlogError):
+    """A record that was not accepted. `outcome` says whether it may be in the log."""
+
+    def __init__(
+        self, message: str, /, *, outcome: Outcome = "not_written", **context: Any
+    ) -> None:
+        super().__init__(message, **context)
+        self.outcome: Outcome = outcome
+        self.context["outcome"] = outcome
+
+
+class RecordTooLargeError(SendError):
+    """Larger than `max_message_bytes`, or than a whole segment. `size`, `limit`."""
+
+    code = 10
+
+
+class InvalidTimestampError(SendError):
+    """Outside `message_timestamp_before_max_ms` / `message_timestamp_after_max_ms`."""
+
+    code = 32
+
+
+class InvalidRecordError(SendError):
+    """The record breaks a rule of its topic. `topic`, `partition`."""
+
+    code = 87
+
+
+class SerializationError(SendError):
+    """A serializer or deserializer failed; the cause is chained. `topic`, `field`."""
+
+
+class BufferExhaustedError(SendError):
+    """No room in `buffer_memory` within `max_block_ms`."""
+
+    retriable = True
+
+
+class OutOfOrderSequenceError(SendError):
+    """An idempotent producer's batch does not follow its last one. `producer_id`."""
+
+    code = 45
+
+
+class InvalidProducerEpochError(SendError):
+    """A batch with an older epoch than its producer id already used. `producer_id`."""
+
+    code = 47
+
+
+class DeliveryError(SendError):
+    """Records that could not be delivered. `failures`: the errors, one a batch."""
+
+
+class PositionError(StreamlogError):
+    """A position that the partition does not have. `topic`, `partition`, `offset`."""
+
+
+class OffsetOutOfRangeError(PositionError):
+    """Before the log's start or behind its end. `offset`, `log_start`, `log_end`."""
+
+    code = 1
+
+
+class LogTruncatedError(PositionError):
+    """The log lost its tail in a crash, and this position was in it. `offset`, `log_end`."""
+
+
+class StorageError(StreamlogError, OSError):
+    """The files, or the machine under them."""
+
+    def __init__(self, message: str, /, **context: Any) -> None:
+        StreamlogError.__init__(self, message, **context)
+        if "errno" in context:
+            self.errno = context["errno"]
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class CorruptRecordError(StorageError):
+    """Bytes that do not check. `topic`, `partition`, `file`, `position`, `offset`."""
+
+    code = 2
+
+
+class CorruptDirectoryError(StorageError):
+    """Metadata or a layout that does not make sense. `file`."""
+
+    code = 56
+
+
+class PartitionPoisonedError(StorageError, SendError):
+    """A sync of this partition failed: what was unsynced may be lost; writes are refused.
+
+    `outcome` is "unknown" for the records whose sync failed and "not_written" for those
+    refused afterwards. Recover with `admin.recover_partition(topic, partition)`.
+    """
+
+    code = 56
+
+    def __init__(
+        self, message: str, /, *, outcome: Outcome = "not_written", **context: Any
+    ) -> None:
+        StorageError.__init__(self, message, **context)
+        self.outcome: Outcome = outcome
+        self.context["outcome"] = outcome
+
+
+class DiskFullError(StorageError, SendError):
+    """No space or quota left; nothing was written. `path`."""
+
+    retriable = True
+
+    def __init__(
+        self, message: str, /, *, outcome: Outcome = "not_written", **context: Any
+    ) -> None:
+        StorageError.__init__(self, message, **context)
+        self.outcome: Outcome = outcome
+        self.context["outcome"] = outcome
+
+
+class InputOutputError(StorageError, SendError):
+    """The operating system reported an I/O error. `path`, `errno`, `outcome`."""
+
+    code = 56
+
+    def __init__(
+        self, message: str, /, *, outcome: Outcome = "not_written", **context: Any
+    ) -> None:
+        StorageError.__init__(self, message, **context)
+        self.outcome: Outcome = outcome
+        self.context["outcome"] = outcome
+
+
+class LockTimeoutError(StorageError, SendError):
+    """Another process holds a lock for longer than `lock_timeout_ms`. `pid`, `path`."""
+
+    retriable = True
+
+    def __init__(
+        self, message: str, /, *, outcome: Outcome = "not_written", **context: Any
+    ) -> None:
+        StorageError.__init__(self, message, **context)
+        self.outcome: Outcome = outcome
+        self.context["outcome"] = outcome
+
+
+class DirectoryInUseError(StorageError):
+    """A Kafka broker, or an opener that excludes this one, holds the directory. `pid`."""
+
+
+class NotALogDirectoryError(StorageError):
+    """Something that is not a log directory lives at that path. `path`."""
+
+
+class UnsupportedFormatError(StorageError):
+    """Written by a newer format than this version knows. `found`, `known`."""
+
+
+class DecompressionError(StreamlogError):
+    """A compressed payload that is broken, or larger than allowed. `codec`, `limit`."""
+
+    code = 2
+
+
+class SchemaError(StreamlogError, ValueError):
+    """A message that does not fit its definition. `message_name`, `field`, `version`."""

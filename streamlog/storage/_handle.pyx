@@ -1,0 +1,284 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""One process's handle on one partition: descriptors, locks and the sync, without the GIL.
+
+`_append.pyx` builds the append path on it. `handle.py` is the specification.
+"""
+
+from libc.errno cimport EINTR, errno
+from libc.stdint cimport int64_t
+
+import os
+
+from streamlog.storage._machine cimport *
+include "_slot.pxi"
+from streamlog.storage._system cimport SharedMap, load_acquire, monotonic_us, store_release
+
+from streamlog.storage import append_outcome as _codes
+from streamlog.storage import shared as _layout
+from streamlog.storage.append_outcome import SyncResult
+
+assert (_codes.OK, _codes.STALE, _codes.NOT_AT_EXPECTED_END) == (OK, STALE, NOT_AT_EXPECTED_END)
+assert (_codes.BEHIND_PRODUCERS, _codes.DELETED) == (BEHIND_PRODUCERS, DELETED)
+assert (_codes.POISONED, _codes.LOCK_BUSY) == (POISONED, LOCK_BUSY)
+assert (_codes.SYSTEM_ERROR, _codes.TOO_LARGE) == (SYSTEM_ERROR, TOO_LARGE)
+assert (_codes.MALFORMED, _codes.NEEDS_SEGMENTS) == (MALFORMED, NEEDS_SEGMENTS)
+assert (_layout.SLOT_INTENDED_END, _layout.SLOT_SEQUENCE) == (SLOT_INTENDED_END, SLOT_SEQUENCE)
+assert (_layout.SLOT_STATE, _layout.SLOT_SYNCED) == (SLOT_STATE, SLOT_SYNCED)
+assert (_layout.SLOT_FLAGS, _layout.SLOT_HOLDER) == (SLOT_FLAGS, SLOT_HOLDER)
+assert _layout.PartitionState._fields == (
+    "log_start", "log_end", "end_position", "high_watermark", "last_stable_offset", "generation",
+    "poisoned", "leader_epoch", "base_offset", "path_generation", "first_timestamp",
+    "largest_timestamp", "largest_timestamp_offset", "offset_index_size", "time_index_size",
+    "bytes_since_index_entry", "producer_batch_end", "last_time_index_timestamp", "created_ms",
+)
+
+cdef int64_t PARTITION_LOCKS = _layout.PARTITION_LOCKS
+cdef int64_t SYNC_LOCKS = _layout.SYNC_LOCKS
+cdef int64_t WAIT_SLICE_US = 50000  # then the caller looks at signals and its deadline
+
+
+cdef bint fdatasync_retrying(int fd, int64_t* failed) noexcept nogil:
+    while fdatasync(fd):
+        if errno != EINTR:
+            failed[0] = errno
+            return True
+    return False
+
+
+cdef int64_t synced_checksum(int64_t* record) noexcept nogil:
+    return sl_crc32c(<unsigned char*> record, 32)
+
+
+cdef class PartitionHandle:
+    """One process's handle for appending to and syncing one partition.
+
+    The descriptors of the active segment come from `attach`; a roll opens the next ones here.
+    Descriptors of rolled segments stay, retired, until a sync has seen them: a fresh
+    descriptor might never hear of an earlier write-back error.
+    """
+
+    def __cinit__(self, SharedMap shared, Py_ssize_t slot, str directory, int locks_fd,
+                  int mode=0o600):
+        pthread_mutex_init(&self.mutex, NULL)
+        pthread_mutex_init(&self.sync_mutex, NULL)
+        self.shared = shared
+        self.slot = slot
+        self.words = shared.slot(slot)
+        self.directory = directory
+        self.directory_bytes = os.fsencode(directory)
+        self.directory_path = self.directory_bytes
+        self.locks_fd = locks_fd
+        self.mode = mode
+        self.pid = os.getpid()
+        self.log_fd = self.offset_index_fd = self.time_index_fd = -1
+        self.base_offset = self.path_generation = -1
+        self.retired_count = 0
+        self.segment_bytes = 1 << 30
+        self.segment_ms = 7 * 24 * 3600 * 1000
+        self.index_interval_bytes = 4096
+        self.segment_index_bytes = 10 << 20
+
+    def __dealloc__(self):
+        pthread_mutex_destroy(&self.mutex)
+        pthread_mutex_destroy(&self.sync_mutex)
+
+    # ------------------------------------------------------------ descriptors
+
+    def attach(self, int log_fd, int offset_index_fd, int time_index_fd, int64_t base_offset,
+               int64_t path_generation):
+        """Take over the descriptors of the active segment; the former ones are retired."""
+        while pthread_mutex_trylock(&self.mutex):
+            with nogil:
+                sl_nap(50)
+        assert self.retired_count < RETIRED_ROOM, "sync before so many segments are retired"
+        if self.offset_index_fd >= 0:
+            close(self.offset_index_fd)
+        if self.time_index_fd >= 0:
+            close(self.time_index_fd)
+        self.path_generation = path_generation
+        self.change_files(log_fd, offset_index_fd, time_index_fd, base_offset)
+        pthread_mutex_unlock(&self.mutex)
+
+    def detach(self):
+        """Give all descriptors back, as a list for the caller to close; idempotent."""
+        while pthread_mutex_trylock(&self.mutex):
+            with nogil:
+                sl_nap(50)
+        found = [self.retired_fds[i] for i in range(self.retired_count)]
+        for fd in (self.log_fd, self.offset_index_fd, self.time_index_fd):
+            if fd >= 0:
+                found.append(fd)
+        self.retired_count = 0
+        self.base_offset = self.path_generation = -1
+        self.log_fd = self.offset_index_fd = self.time_index_fd = -1
+        pthread_mutex_unlock(&self.mutex)
+        return found
+
+    cdef void change_files(
+        self, int log_fd, int offset_index_fd, int time_index_fd, int64_t base_offset
+    ) noexcept nogil:
+        # A sync reads base, descriptor, base without the mutex: equal bases mean that the
+        # descriptor is that segment's. It is retired and not closed, so it stays valid.
+        store_release(&self.base_offset, -1)
+        if self.log_fd >= 0:
+            self.retired_fds[self.retired_count] = self.log_fd
+            self.retired_count += 1
+        self.log_fd = log_fd
+        self.offset_index_fd = offset_index_fd
+        self.time_index_fd = time_index_fd
+        store_release(&self.base_offset, base_offset)
+
+    # ------------------------------------------------------------ locks
+
+    cdef int take(self, pthread_mutex_t* mutex, int64_t position, int64_t* holder) noexcept nogil:
+        """Take the process's mutex and then the byte; LOCK_BUSY after one slice of waiting.
+
+        A short spin first: a hold lasts about a microsecond. Then naps of up to 1 ms.
+        """
+        cdef int64_t deadline = 0
+        cdef int tries = 0
+        cdef bint owns = False
+        while True:
+            if not owns:
+                owns = pthread_mutex_trylock(mutex) == 0
+            if owns:
+                if sl_lock(self.locks_fd, position, F_WRLCK) == 0:
+                    return OK
+                if errno != 11 and errno != 13 and errno != EINTR:  # EAGAIN, EACCES
+                    holder[0] = errno
+                    pthread_mutex_unlock(mutex)
+                    return SYSTEM_ERROR
+            tries += 1
+            if tries < 40:
+                sl_pause()
+                continue
+            if deadline == 0:
+                deadline = monotonic_us() + WAIT_SLICE_US
+            elif monotonic_us() >= deadline:
+                if owns:
+                    pthread_mutex_unlock(mutex)
+                holder[0] = self.words[
+                    SLOT_SYNC_HOLDER if position >= SYNC_LOCKS else SLOT_HOLDER
+                ]
+                return LOCK_BUSY
+            sl_nap(min(20 * (tries - 39), 1000))
+
+    cdef void release(self, pthread_mutex_t* mutex, int64_t position) noexcept nogil:
+        sl_lock(self.locks_fd, position, F_UNLCK)
+        pthread_mutex_unlock(mutex)
+
+    def lock(self):
+        """Hold the partition's lock for a structural change; (code, holder). Not re-entrant."""
+        cdef int64_t holder = 0
+        cdef int code
+        with nogil:
+            code = self.take(&self.mutex, PARTITION_LOCKS + self.slot, &holder)
+        if code == OK:
+            self.words[SLOT_HOLDER] = self.pid
+        return code, holder
+
+    def unlock(self):
+        self.release(&self.mutex, PARTITION_LOCKS + self.slot)
+
+    def lock_sync(self):
+        """Hold the partition's sync byte; (code, holder)."""
+        cdef int64_t holder = 0
+        cdef int code
+        with nogil:
+            code = self.take(&self.sync_mutex, SYNC_LOCKS + self.slot, &holder)
+        if code == OK:
+            self.words[SLOT_SYNC_HOLDER] = self.pid
+        return code, holder
+
+    def unlock_sync(self):
+        self.release(&self.sync_mutex, SYNC_LOCKS + self.slot)
+
+    def take_retired(self):
+        """The retired descriptors, for who holds the sync byte to sync and close."""
+        while pthread_mutex_trylock(&self.mutex):
+            with nogil:
+                sl_nap(50)
+        found = [self.retired_fds[i] for i in range(self.retired_count)]
+        self.retired_count = 0
+        pthread_mutex_unlock(&self.mutex)
+        return found
+
+    cdef int64_t* state(self) noexcept nogil:
+        return self.words + SLOT_STATE + STATE_WORDS * (self.words[SLOT_SEQUENCE] & 1)
+
+    # ------------------------------------------------------------ sync
+
+    def sync(self, int64_t needed):
+        """Put everything below offset `needed` on the disk, unless another's sync already did.
+
+        `NEEDS_SEGMENTS`: the last synced end lies in an earlier segment, which `sync.py` syncs
+        first. Returns `SyncResult`.
+        """
+        cdef Result result
+        cdef int code
+        result.next_offset = result.detail = 0
+        with nogil:
+            code = self.take(&self.sync_mutex, SYNC_LOCKS + self.slot, &result.detail)
+            if code == OK:
+                self.words[SLOT_SYNC_HOLDER] = self.pid
+                code = self.sync_locked(needed, &result)
+                self.release(&self.sync_mutex, SYNC_LOCKS + self.slot)
+        return SyncResult(code, result.next_offset, result.detail)
+
+    cdef int sync_locked(self, int64_t needed, Result* result) noexcept nogil:
+        cdef int64_t* synced = self.last_synced()
+        cdef int64_t state[STATE_WORDS]
+        cdef int64_t base
+        cdef int fd
+        if synced != NULL and synced[2] >= needed:
+            result.next_offset = synced[2]
+            return OK
+        self.read_state(state)
+        if state[POISONED_ERRNO]:
+            result.detail = state[POISONED_ERRNO]
+            return POISONED
+        base = load_acquire(&self.base_offset)
+        fd = self.log_fd
+        if load_acquire(&self.base_offset) != base or base != state[BASE_OFFSET]:
+            return NEEDS_SEGMENTS
+        if synced == NULL or synced[0] != base or self.path_generation != state[PATH_GENERATION]:
+            return NEEDS_SEGMENTS
+        if self.retired_count or fdatasync_retrying(fd, &result.detail):
+            return SYSTEM_ERROR if result.detail else NEEDS_SEGMENTS
+        self.store_synced(synced, base, state[END_POSITION], state[LOG_END])
+        result.next_offset = state[LOG_END]
+        return OK
+
+    cdef void read_state(self, int64_t* words) noexcept nogil:
+        cdef int64_t sequence
+        cdef int i
+        while True:
+            sequence = load_acquire(self.words + SLOT_SEQUENCE)
+            for i in range(STATE_WORDS):
+                words[i] = load_acquire(
+                    self.words + SLOT_STATE + STATE_WORDS * (sequence & 1) + i)
+            if load_acquire(self.words + SLOT_SEQUENCE) == sequence:
+                return
+
+    cdef int64_t* last_synced(self) noexcept nogil:
+        """The record that checks and has the higher number; NULL when neither checks."""
+        cdef int64_t* best = NULL
+        cdef int64_t* record
+        cdef int i
+        for i in range(2):
+            record = self.words + SLOT_SYNCED + 8 * i
+            if record[3] > 0 and record[4] == synced_checksum(record):
+                if best == NULL or record[3] > best[3]:
+                    best = record
+        return best
+
+    cdef void store_synced(
+        self, int64_t* last, int64_t segment, int64_t position, int64_t offset
+    ) noexcept nogil:
+        cdef int64_t number = 1 if last == NULL else last[3] + 1
+        cdef int64_t* record = self.words + SLOT_SYNCED + 8 * (number & 1)
+        record[0] = segment
+        record[1] = position
+        record[2] = offset
+        record[3] = number
+        store_release(record + 4, synced_checksum(record))

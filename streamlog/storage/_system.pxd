@@ -1,0 +1,15 @@
+from libc.stdint cimport int64_t, uint32_t
+
+
+cdef class SharedMap:
+    cdef char* base
+    cdef readonly size_t length
+    cdef inline int64_t* slot(self, Py_ssize_t index) noexcept nogil:
+        return <int64_t*> (self.base + 4096 + index * 576)
+    cdef int64_t _word(self, Py_ssize_t slot, Py_ssize_t index) noexcept nogil
+    cdef void ring(self) noexcept nogil
+
+
+cdef int64_t load_acquire(int64_t* word) noexcept nogil
+cdef void store_release(int64_t* word, int64_t value) noexcept nogil
+cdef int64_t monotonic_us() noexcept nogil

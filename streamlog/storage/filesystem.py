@@ -1,0 +1,256 @@
+"""The door to the machine's files: everything that storage does to a disk goes through here.
+
+`Filesystem` is `os` with the shapes that storage needs and nothing else, so that a test can
+put a fake of one page in its place: one that records what was written and synced and then
+shows every state that a power cut may leave behind. No other module of `storage` or `broker`
+touches `os` for files.
+
+Paths are `str`, absolute. Descriptors are small integers. Every failure is an `OSError`;
+who calls turns it into one of `streamlog.errors` with the values that belong to it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import stat
+import struct
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Buffer  # type: ignore[attr-defined]
+
+_FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, length, pid
+
+class FileIdentity(NamedTuple):
+    """What tells one file from another, and one state of it from another."""
+
+    device: int
+    inode: int
+    mtime_ns: int
+    size: int
+
+
+class ReadMap(Protocol):
+    """A read-only map of a file, longer than the file may be now.
+
+    `view(position, length)` makes the range resident and returns it; `OSError` when the range
+    cannot be read (a bad sector, a file cut by a stranger). The view keeps the map alive.
+    """
+
+    def view(self, position: int, length: int) -> memoryview: ...
+
+
+class Filesystem:
+    """The operating system's files. One instance serves everybody: `OS_FILESYSTEM`."""
+
+    #: The compiled calls of `_system.pyx` go to the operating system by themselves; a fake
+    #: says False here and gets their pure twins, which come back through this door.
+    is_operating_system = True
+
+    # ---------------------------------------------------------------- descriptors
+
+    def open(self, path: str, flags: int, mode: int = 0o600) -> int:
+        return os.open(path, flags | os.O_CLOEXEC, mode)
+
+    def close(self, descriptor: int) -> None:
+        os.close(descriptor)
+
+    def pread(self, descriptor: int, size: int, position: int) -> bytes:
+        return os.pread(descriptor, size, position)
+
+    def pwrite(self, descriptor: int, data: Buffer, position: int) -> int:
+        return os.pwrite(descriptor, data, position)
+
+    def write_all(self, descriptor: int, data: Buffer, position: int) -> None:
+        """Write all of `data`, in as many calls as a short write makes necessary."""
+        view = memoryview(data).cast("B")
+        while view:
+            written = self.pwrite(descriptor, view, position)
+            view = view[written:]
+            position += written
+
+    def truncate(self, descriptor: int, length: int) -> None:
+        os.ftruncate(descriptor, length)
+
+    def fdatasync(self, descriptor: int) -> None:
+        if hasattr(os, "fdatasync"):
+            os.fdatasync(descriptor)
+        else:
+            self.fsync(descriptor)
+
+    def fsync(self, descriptor: int) -> None:
+        full_sync = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: fsync alone stops at the drive
+        if full_sync is not None:
+            fcntl.fcntl(descriptor, full_sync)
+        else:
+            os.fsync(descriptor)
+
+    def size(self, descriptor: int) -> int:
+        return os.fstat(descriptor).st_size
+
+    def allocate(self, descriptor: int, position: int, length: int) -> None:
+        """Reserve blocks, so that a store through a map cannot meet a full disk.
+
+        On failure the file is put back to its length: ext4 leaves it extended.
+        """
+        before = self.size(descriptor)
+        try:
+            os.posix_fallocate(descriptor, position, length)
+        except OSError:
+            if self.size(descriptor) > before:
+                os.ftruncate(descriptor, before)
+            raise
+
+    # ---------------------------------------------------------------- names
+
+    def exists(self, path: str) -> bool:
+        return os.path.lexists(path)
+
+    def is_directory(self, path: str) -> bool:
+        """Whether `path` is a directory itself; a symbolic link is not followed."""
+        try:
+            return stat.S_ISDIR(os.lstat(path).st_mode)
+        except FileNotFoundError:
+            return False
+
+    def file_size(self, path: str) -> int:
+        return os.lstat(path).st_size
+
+    def listdir(self, path: str) -> list[str]:
+        return sorted(os.listdir(path))
+
+    def mkdir(self, path: str, mode: int = 0o700) -> None:
+        os.mkdir(path, mode)
+
+    def rmdir(self, path: str) -> None:
+        os.rmdir(path)
+
+    def rename(self, source: str, destination: str) -> None:
+        os.rename(source, destination)
+
+    def unlink(self, path: str) -> None:
+        os.unlink(path)
+
+    def identity(self, target: str | int) -> FileIdentity:
+        found = os.lstat(target) if isinstance(target, str) else os.fstat(target)
+        return FileIdentity(found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+
+    def sync_directory(self, path: str) -> None:
+        """Make creations, renames and removals in `path` survive a power cut."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    # ---------------------------------------------------------------- whole files
+
+    def read_file(self, path: str) -> bytes:
+        descriptor = self.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            chunks = []
+            position = 0
+            while chunk := self.pread(descriptor, 1 << 20, position):
+                chunks.append(chunk)
+                position += len(chunk)
+            return b"".join(chunks)
+        finally:
+            self.close(descriptor)
+
+    def write_file(self, path: str, data: Buffer, *, mode: int = 0o600, sync: bool = True) -> None:
+        """Create or replace a file in place; not atomic, for files nobody reads yet."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        descriptor = self.open(path, flags, mode)
+        try:
+            self.write_all(descriptor, data, 0)
+            if sync:
+                self.fsync(descriptor)
+        finally:
+            self.close(descriptor)
+
+    def write_atomically(
+        self, path: str, data: Buffer, *, mode: int = 0o600, sync_parent: bool = True
+    ) -> None:
+        """Replace a file so that a crash leaves the old content or the new, never neither.
+
+        The order is the promise: content synced before the rename (XFS would leave an empty
+        file), the directory synced after it (or the rename is undone).
+        """
+        temporary = path + ".tmp"
+        self.write_file(temporary, data, mode=mode)
+        self.rename(temporary, path)
+        if sync_parent:
+            self.sync_directory(os.path.dirname(path))
+
+    # ---------------------------------------------------------------- maps
+
+    def map_shared(self, descriptor: int, length: int) -> memoryview:
+        """A writable view of the file's first `length` bytes, shared with other processes.
+
+        The blocks must have been allocated: a store that finds no room kills the process.
+        """
+        return memoryview(mmap.mmap(descriptor, length))
+
+    def map_readonly(self, descriptor: int, length: int) -> ReadMap | None:
+        """A map for reading `length` bytes ahead, or None where `pread` has to serve."""
+        from streamlog.storage.system import open_read_map
+
+        return open_read_map(descriptor, length)
+
+    # ---------------------------------------------------------------- locks
+
+    def lock(self, descriptor: int, position: int, length: int, *, exclusive: bool) -> bool:
+        """Try an open-file-description lock on a byte range; False when another holds it."""
+        kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _flock(kind, position, length))
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def unlock(self, descriptor: int, position: int, length: int) -> None:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _flock(fcntl.F_UNLCK, position, length))
+
+    def lock_holder(
+        self, descriptor: int, position: int, length: int, *, exclusive: bool
+    ) -> int | None:
+        """Who stands in the way: a process id, 0 for an unnamed one (OFD), None for nobody."""
+        kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
+        answer = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _flock(kind, position, length))
+        found, _, _, _, pid = _FLOCK.unpack(answer)
+        return None if found == fcntl.F_UNLCK else max(pid, 0)
+
+    # ---------------------------------------------------------------- what kind of place
+
+    def kind(self, path: str) -> str:
+        """The kind of file system that holds `path`, e.g. "ext4", "tmpfs", "nfs4"; "" unknown."""
+        try:
+            table = self.read_file("/proc/self/mountinfo").decode("utf-8", "surrogateescape")
+        except FileNotFoundError:  # not Linux
+            return ""
+        best, kind = "", ""
+        path = os.path.realpath(path)
+        for line in table.splitlines():
+            fields = line.split(" ")
+            mount = fields[4].replace("\\040", " ")
+            inside = path == mount or path.startswith(mount.rstrip("/") + "/")
+            if inside and len(mount) >= len(best):
+                best, kind = mount, fields[fields.index("-") + 1]
+        return kind
+
+    def boot_id(self) -> bytes:
+        """16 bytes that change with every boot; zeros where the system does not tell."""
+        try:
+            text = self.read_file("/proc/sys/kernel/random/boot_id")
+        except FileNotFoundError:
+            return bytes(16)
+        return bytes.fromhex(text.decode("ascii").strip().replace("-", ""))
+
+
+def _flock(kind: int, position: int, length: int) -> bytes:
+    return _FLOCK.pack(kind, os.SEEK_SET, position, length, 0)
+
+
+OS_FILESYSTEM = Filesystem()

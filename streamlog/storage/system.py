@@ -1,0 +1,54 @@
+"""Which kernel runs the calls of storage: the compiled one, or its pure twin.
+
+The compiled calls go to the operating system directly, so a filesystem that is not the
+operating system's (a test's) always gets the twin, which comes back through its door.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from streamlog.record.kernel import KERNEL
+
+if TYPE_CHECKING:
+    from streamlog.storage.filesystem import Filesystem, ReadMap
+
+COMPILED = False
+if KERNEL == "compiled":
+    try:
+        from streamlog.storage import _append, _system
+
+        COMPILED = True
+    except ModuleNotFoundError as error:
+        if error.name not in {"streamlog.storage._append", "streamlog.storage._system"}:
+            raise
+
+
+def map_slots(filesystem: Filesystem, descriptor: int) -> Any:
+    """The mapped `streamlog.shared`: a compiled `SharedMap`, or its twin."""
+    if COMPILED and filesystem.is_operating_system:
+        from streamlog.storage.shared import MAPPED_SIZE
+
+        return _system.SharedMap(descriptor, MAPPED_SIZE)
+    from streamlog.storage.shared_map import SharedMap
+
+    return SharedMap(filesystem, descriptor)
+
+
+def open_writer(
+    filesystem: Filesystem, slots: Any, slot: int, directory: str, locks_descriptor: int, mode: int
+) -> Any:
+    """The handle that appends to and syncs one partition."""
+    if COMPILED and filesystem.is_operating_system:
+        return _append.PartitionWriter(slots.map, slot, directory, locks_descriptor, mode)
+    from streamlog.storage.append import PartitionWriter
+
+    return PartitionWriter(filesystem, slots, slot, directory, locks_descriptor, mode)
+
+
+def open_read_map(descriptor: int, length: int) -> ReadMap | None:
+    """A map for reading ahead of the file's end; None without the compiled kernel."""
+    if not COMPILED:
+        return None
+    mapped: ReadMap | None = _system.open_read_map(descriptor, length)
+    return mapped

@@ -18,7 +18,7 @@ from streamlog.protocol.source import GeneratedCode, SourceWriter, minimum_eleme
 from streamlog.protocol.uuid import Uuid
 
 _NAMES = {name: function for name, function in vars(primitives).items() if "read_" in name}
-_NAMES["Malformed"] = primitives.Malformed
+_NAMES["MalformedError"] = primitives.MalformedError
 _NAMES["unpack_from"] = unpack_from
 _NAMES["Uuid"] = Uuid
 # Skips the length check of Uuid.__new__: a format of "16s" has made it already.
@@ -175,7 +175,7 @@ class _StructDecoder:
             else:
                 self._write_field(field)
             writer.open("if position != stop_of_tag:")
-            writer.line('raise Malformed("its size is not the announced one")')
+            writer.line('raise MalformedError("its size is not the announced one")')
             writer.close()
             writer.close()
             keyword = "elif"

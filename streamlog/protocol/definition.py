@@ -102,7 +102,7 @@ def parse_versions(text: str) -> VersionRange:
 
 
 def to_attribute(name: str) -> str:
-    """Kafka's field name in snake_case: `TopicId` to `topic_id`, `KRaftVersion` to `kraft_version`."""
+    """Kafka's name in snake_case: `TopicId` to `topic_id`, `KRaftVersion` to `kraft_version`."""
     name = name.replace("KRaft", "Kraft")
     return "".join(
         f"_{letter.lower()}" if letter.isupper() and index else letter.lower()

@@ -16,7 +16,7 @@ from streamlog.protocol.source import GeneratedCode, SourceWriter
 from streamlog.protocol.uuid import Uuid
 
 _NAMES = {name: function for name, function in vars(primitives).items() if "write_" in name}
-_NAMES["Malformed"] = primitives.Malformed
+_NAMES["MalformedError"] = primitives.MalformedError
 _NAMES["as_uuid"] = primitives.as_uuid
 _NAMES["pack"] = pack
 _NAMES["Uuid"] = Uuid
@@ -78,7 +78,7 @@ class _StructEncoder:
             return
         self.writer.about(field)
         self.writer.open(f"if {self._differs(field)}:")
-        self.writer.line('raise Malformed("this version cannot express a value of it")')
+        self.writer.line('raise MalformedError("this version cannot express a value of it")')
         self.writer.close()
 
     def _write_run(self, run: list[FieldDefinition], out: str = "out") -> None:
@@ -145,7 +145,7 @@ class _StructEncoder:
             writer.about()
             if self.message.flexible.low <= self.message.flexible.high:
                 writer.open("if value.unknown_tagged_fields:")
-                writer.line('raise Malformed("this version has no tagged fields")')
+                writer.line('raise MalformedError("this version has no tagged fields")')
                 writer.close()
             writer.line("return")
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -118,7 +118,7 @@ class Message:
 
     def _check_version(self, version: int) -> None:
         low, high = self.valid_versions
-        if not (isinstance(version, int) and low <= version <= high):
+        if not low <= version <= high:
             raise SchemaError(
                 f"{self.name} has versions {low} to {high}, not {version}",
                 message_name=self.name,
@@ -140,7 +140,7 @@ class Message:
         )
 
 
-@lru_cache(maxsize=None)
+@cache
 def message(name: str) -> Message:
     """The message of that name, e.g. "TopicRecord". LookupError when Kafka has none."""
     return Message(parse_message(find_definition(name)))
@@ -159,7 +159,7 @@ def message_of(value: Any) -> Message:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def names_by_key(family: str, kind: str) -> dict[int, str]:
     """The names of a family's messages of one kind by their api key."""
     return {

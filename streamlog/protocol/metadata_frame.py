@@ -16,7 +16,7 @@ import msgspec
 
 from streamlog.errors import SchemaError
 from streamlog.protocol.message import message, message_of, names_by_key
-from streamlog.protocol.primitives import Buffer, Malformed, read_uvarint, write_uvarint
+from streamlog.protocol.primitives import Buffer, MalformedError, read_uvarint, write_uvarint
 
 FRAME_VERSION = 1
 
@@ -51,7 +51,7 @@ def decode_metadata(buffer: Buffer) -> Any:
         frame_version, position = read_uvarint(buffer, 0)
         api_key, position = read_uvarint(buffer, position)
         version, position = read_uvarint(buffer, position)
-    except (Malformed, IndexError) as error:
+    except (MalformedError, IndexError) as error:
         raise _error("the bytes end within a metadata record's frame", "frame", None) from error
     if frame_version != FRAME_VERSION:
         raise _error(

@@ -17,7 +17,7 @@ replace the lines of the messages that changed.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -38,11 +38,12 @@ FAMILIES = (
 )
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_family(family: str) -> dict[str, dict[str, Any]]:
     """The definitions of one family by message name, in the order of their api keys."""
     # The package's own loader also reads from zip files, and costs no import.
-    text: bytes = __loader__.get_data(f"{__path__[0]}/{family}.json")
+    loader: Any = __spec__.loader
+    text: bytes = loader.get_data(f"{__path__[0]}/{family}.json")
     return {definition["name"]: definition for definition in msgspec.json.decode(text)}
 
 

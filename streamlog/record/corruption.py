@@ -1,0 +1,33 @@
+"""The errors of a batch that does not check, worded once for both kernels."""
+
+from __future__ import annotations
+
+from streamlog.errors import CorruptRecordError, UnsupportedFormatError
+from streamlog.record.layout import MAGIC
+
+
+def malformed_record(base_offset: int, index: int, reason: str) -> CorruptRecordError:
+    return CorruptRecordError(
+        f"record {index} of the batch at offset {base_offset}: {reason}",
+        offset=base_offset,
+        record=index,
+        reason=reason,
+    )
+
+
+def malformed_batch(position: int, reason: str) -> CorruptRecordError:
+    return CorruptRecordError(
+        f"no valid record batch at position {position}: {reason}",
+        position=position,
+        reason=reason,
+    )
+
+
+def legacy_format(position: int, magic: int) -> UnsupportedFormatError:
+    return UnsupportedFormatError(
+        f"message format v{magic} (magic {magic}) at position {position}: written by a Kafka "
+        "older than 0.11; only record batches (magic 2) can be read. Let Kafka rewrite the topic.",
+        position=position,
+        found=magic,
+        known=MAGIC,
+    )

@@ -6,9 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
-HeadersLike: TypeAlias = (
-    Mapping[str, bytes | None] | Iterable[tuple[str, BytesLike | None]] | None
-)
+HeadersLike: TypeAlias = Mapping[str, bytes | None] | Iterable[tuple[str, BytesLike | None]] | None
 EncodedHeaders: TypeAlias = tuple[tuple[bytes, bytes | None], ...]
 
 

@@ -17,8 +17,16 @@ class BatchSettings:
     Raises `ConfigError` for a value that the format has no room for.
     """
 
-    __slots__ = ("attributes", "base_offset", "base_sequence", "codec", "leader_epoch")
-    __slots__ += ("level", "producer_epoch", "producer_id")
+    __slots__ = (
+        "attributes",
+        "base_offset",
+        "base_sequence",
+        "codec",
+        "leader_epoch",
+        "level",
+        "producer_epoch",
+        "producer_id",
+    )
 
     def __init__(
         self,

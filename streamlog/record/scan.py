@@ -70,9 +70,7 @@ def scan_segment(
     return walk.outcome(position, stop)
 
 
-def _frame_problem(
-    view: memoryview, position: int, end: int, check_crc: bool
-) -> StopReason | None:
+def _frame_problem(view: memoryview, position: int, end: int, check_crc: bool) -> StopReason | None:
     remaining = end - position
     if remaining < layout.MAGIC_END:
         return "short"

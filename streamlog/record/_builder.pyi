@@ -1,0 +1,1 @@
+from streamlog.record.builder import RecordBatchBuilder as RecordBatchBuilder

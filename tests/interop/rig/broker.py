@@ -127,6 +127,8 @@ class Broker:
             "inter.broker.listener.name": "PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": str(self.data),
+            # Samples have timestamps of years ago: by default they would be deleted after 30 s.
+            "log.retention.ms": "-1",
             "group.initial.rebalance.delay.ms": "0",
             "offsets.topic.replication.factor": "1",
             "transaction.state.log.replication.factor": "1",

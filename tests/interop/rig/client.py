@@ -94,8 +94,17 @@ def produce(
     return [record._replace(offset=offset) for record, offset in zip(sent, offsets, strict=True)]
 
 
-def consume(bootstrap: str, topic: str, partition: int = 0) -> list[ClientRecord]:
-    """Every record of one partition, from its start to its end at this moment."""
+def topic_partitions(bootstrap: str) -> dict[str, int]:
+    """The topics that the broker knows, with their numbers of partitions."""
+    admin = AdminClient({"bootstrap.servers": bootstrap}, logger=_LOGGER)
+    found = admin.list_topics(timeout=DEADLINE_S).topics
+    return {name: len(topic.partitions) for name, topic in found.items()}
+
+
+def consume(
+    bootstrap: str, topic: str, partition: int = 0, start: int = OFFSET_BEGINNING
+) -> list[ClientRecord]:
+    """Every record of one partition, from `start` to its end at this moment."""
     settings = {
         "bootstrap.servers": bootstrap,
         "group.id": "not used: partitions are assigned",
@@ -105,7 +114,7 @@ def consume(bootstrap: str, topic: str, partition: int = 0) -> list[ClientRecord
     }
     consumer = Consumer(settings, logger=_LOGGER)
     try:
-        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+        consumer.assign([TopicPartition(topic, partition, start)])
         return _read_to_end(consumer)
     finally:
         consumer.close()

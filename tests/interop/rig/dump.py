@@ -164,6 +164,8 @@ def _parse(lines: list[str], problems: list[str]) -> dict[Path, DumpedFile]:
 def _read_line(line: str, file: DumpedFile, problems: list[str]) -> bool:
     """Put one line where it belongs; False if it is of no known form."""
     if line.startswith("| ") and (match := _RECORD.fullmatch(line)):
+        if (match["value"] or "").startswith("Error at "):  # a decoder did not understand it
+            problems.append(line)
         file.records.append(_record(match))
     elif match := _BATCH.fullmatch(line):
         if match["valid"] != "true":

@@ -27,7 +27,7 @@ _RECORD = re.compile(
     r" keySize: (?P<key_size>-?\d+) valueSize: (?P<value_size>-?\d+) sequence: (?P<sequence>-?\d+)"
     r" headerKeys: \[(?P<header_keys>[^\]]*)\](?: key: (?P<key>.*?))??(?: payload: (?P<value>.*))?"
     r"(?: (?P<control>(?:LeaderChange|SnapshotHeader|SnapshotFooter|KRaftVersion|KRaftVoters"
-    r"|endTxnMarker): .*))?"
+    r"|endTxnMarker):? .*))?"
 )
 _OFFSET_ENTRY = re.compile(r"offset: (\d+) position: (\d+)")
 _TIME_ENTRY = re.compile(r"timestamp: (\d+) offset: (\d+)")

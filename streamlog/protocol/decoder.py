@@ -109,7 +109,8 @@ class _StructDecoder:
             return
         writer.line("present = buffer[position]")
         writer.line("position += 1")
-        writer.open("if present > 127:")
+        # Null is -1 in a signed byte where the field is not tagged, else 0 in a varint.
+        writer.open(f"if present {'== 0' if self.version in field.tagged else '> 127'}:")
         writer.line(f"{target} = None")
         writer.close()
         writer.open("else:")

@@ -116,7 +116,8 @@ class _StructEncoder:
 
     def _null(self, field: FieldDefinition, out: str) -> str:
         if field.is_struct and not field.is_array:
-            return f"{out}.append(255)"
+            # Kafka's generator: a signed byte where the field is not tagged, else a varint.
+            return f"{out}.append({0 if self.version in field.tagged else 255})"
         if self._is_compact(field):
             return f"{out}.append(0)"
         size = 2 if field.type == "string" and not field.is_array else 4

@@ -139,6 +139,22 @@ def test_group_metadata_is_written_as_kafka_writes_it() -> None:
     assert OFFSETS.encode_value(value("GroupMetadataValue"))[:2] == b"\0\3"
 
 
+def test_a_member_without_classic_metadata_says_so() -> None:
+    """Kafka reads a member whose field is left out as a classic one with no protocols.
+
+    Bytes as written by Kafka 4.3.1.
+    """
+    kind = message("ConsumerGroupMemberMetadataValue")
+    member = kind.Value(classic_member_metadata=None)
+    data = packed("0000 01 01 01 01 01 01 ffffffff 01 01 00 01 00")
+    assert OFFSETS.encode_value(member) == data
+    assert OFFSETS.decode_value(value("ConsumerGroupMemberMetadataKey"), data) == member
+    member.classic_member_metadata = kind.structs["ClassicMemberMetadata"]()
+    assert OFFSETS.encode_value(member) == data[:-4] + b"\0"
+    member.classic_member_metadata.session_timeout_ms = 5
+    assert OFFSETS.encode_value(member) == data[:-4] + packed("01 00 07 01 00000005 01 00")
+
+
 def test_transaction_state() -> None:
     key = value("TransactionLogKey", transactional_id="t")
     assert TRANSACTIONS.encode_key(key) == packed("0000 0001 74")

@@ -11,6 +11,10 @@ places). A field is one string, `Name type versions` and then, where they differ
     flexible=none   keeps the old encoding in flexible versions
 
 and a field with a structure of its own is a list: that string, then the structure's fields.
+Kafka's generator knows a null default by the word "null" in quotes only: where its definitions say
+a bare null (`ClassicMemberMetadata`, `AssignmentEpochs`, `LastAssignmentConfigs`), a field that is
+not there is an empty one, null is written out, and so there is no `=null` here.
+
 Only what bears on bytes is kept from Kafka's definitions. To take over a new Kafka release,
 replace the lines of the messages that changed.
 """

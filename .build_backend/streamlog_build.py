@@ -60,7 +60,8 @@ def extensions() -> list[setuptools.Extension]:
             setuptools.Extension(
                 ".".join(relative.with_suffix("").parts),
                 [relative.as_posix()],
-                extra_compile_args=["-O3"],
+                include_dirs=[relative.parent.as_posix()],  # the C is elsewhere, its headers here
+                extra_compile_args=["-O3", "-g0"],
                 optional=True,
             )
         )
@@ -79,7 +80,7 @@ class Backend(type(build_meta._BACKEND)):  # type: ignore[misc]  # the class is 
                 cmdclass={"build_ext": OptionalBuildExt, "sdist": CompleteSdist},
                 options={
                     "build": {"build_base": build_base},
-                    "build_ext": {"cython_c_in_temp": "1"},
+                    "build_ext": {"cython_c_in_temp": "1", "cython_include_dirs": str(ROOT)},
                 },
             )
 

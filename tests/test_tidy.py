@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -111,6 +113,31 @@ def test_imports_go_downwards_only(
     monkeypatch.chdir(ROOT)
     failed = lint_imports(config_filename="pyproject.toml", no_cache=True)
     assert not failed, capsys.readouterr().out
+
+
+def readme_parts(pattern: str) -> list[str]:
+    readme = ROOT / "README.md"
+    return re.findall(pattern, readme.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_examples_in_the_readme_run(tmp_path: Path) -> None:
+    """All `python` blocks, as one program, in the order in which they are read."""
+    program = "\n".join(readme_parts(r"^```python\n(.*?)^```"))
+    finished = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_links_in_the_readme_lead_somewhere() -> None:
+    targets = [t.split("#")[0] for t in readme_parts(r"\]\(([^)\s]+)\)") if "://" not in t]
+    assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
 def exported() -> list[tuple[str, object]]:

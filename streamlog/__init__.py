@@ -1,3 +1,121 @@
-"""Apache Kafka's core as a library."""
+"""Apache Kafka's core as a library: `import streamlog`, open a directory, and there are topics,
+partitions, producers and consumers, with no server to run.
+
+    import streamlog
+
+    with streamlog.open("events") as log:
+        log.create_topic("orders", partitions=3)
+        with log.producer() as producer:
+            producer.send("orders", b'{"id": 42}', key=b"42")
+        for record in log.read("orders"):
+            print(record.offset, record.key, record.value)
+
+Parts: `open()` and the classes that it leads to (`StreamLog`, `Producer`, `Consumer`, `Admin`),
+the small values that calls take and return, what is read (`Record`, `PartitionBatch`), and
+`streamlog.errors`, every exception there is. `streamlog.kernel` says which loops over records
+run: "compiled" or "pure".
+
+Rules: the directory is a Kafka log directory, byte for byte. Names are Kafka's, manners are
+Python's. Everything is loaded when it is first named.
+
+What it is not: a server, or a cluster of its own making.
+"""
 
 from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if sys.platform == "win32":
+    raise ImportError(
+        "streamlog does not run on Windows: it needs locks that the kernel frees when a process "
+        "dies, and files that can be replaced while they are mapped; use WSL or a container"
+    )
+
+if TYPE_CHECKING:
+    from streamlog import errors
+    from streamlog.clients.accumulators import RecordFuture
+    from streamlog.clients.admin import Admin, DirectoryDescription, NewTopic
+    from streamlog.clients.consumer import Consumer
+    from streamlog.clients.producer import Producer
+    from streamlog.clients.record_streams import PartitionBatch
+    from streamlog.clients.stream_log import StreamLog
+    from streamlog.clients.stream_log import open_log as open  # noqa: A004  # as gzip.open is
+    from streamlog.errors import StreamlogError
+    from streamlog.record.kernel import KERNEL as kernel  # noqa: N811  # a constant, used as a word
+    from streamlog.record.kernel import Record, RecordBatch, TimestampType
+    from streamlog.types import (
+        AppendedBatch,
+        OffsetAndTimestamp,
+        PartitionDescription,
+        RecordMetadata,
+        TopicDescription,
+        TopicPartition,
+    )
+
+__version__ = "0.1.0"
+
+# Where each name is found when it is first used, and what it is called there.
+_LATE = {
+    "open": ("streamlog.clients.stream_log", "open_log"),
+    "kernel": ("streamlog.record.kernel", "KERNEL"),
+    "errors": ("streamlog.errors", None),
+    "StreamlogError": ("streamlog.errors", "StreamlogError"),
+    "StreamLog": ("streamlog.clients.stream_log", "StreamLog"),
+    "Producer": ("streamlog.clients.producer", "Producer"),
+    "Consumer": ("streamlog.clients.consumer", "Consumer"),
+    "Admin": ("streamlog.clients.admin", "Admin"),
+    "DirectoryDescription": ("streamlog.clients.admin", "DirectoryDescription"),
+    "NewTopic": ("streamlog.clients.admin", "NewTopic"),
+    "RecordFuture": ("streamlog.clients.accumulators", "RecordFuture"),
+    "PartitionBatch": ("streamlog.clients.record_streams", "PartitionBatch"),
+    "Record": ("streamlog.record.kernel", "Record"),
+    "RecordBatch": ("streamlog.record.kernel", "RecordBatch"),
+    "TimestampType": ("streamlog.record.timestamp_type", "TimestampType"),
+    "RecordMetadata": ("streamlog.types", "RecordMetadata"),
+    "AppendedBatch": ("streamlog.types", "AppendedBatch"),
+    "TopicPartition": ("streamlog.types", "TopicPartition"),
+    "OffsetAndTimestamp": ("streamlog.types", "OffsetAndTimestamp"),
+    "TopicDescription": ("streamlog.types", "TopicDescription"),
+    "PartitionDescription": ("streamlog.types", "PartitionDescription"),
+}
+
+__all__ = [
+    "open",
+    "StreamLog",
+    "Producer",
+    "Consumer",
+    "Admin",
+    "Record",
+    "RecordBatch",
+    "PartitionBatch",
+    "RecordFuture",
+    "RecordMetadata",
+    "AppendedBatch",
+    "TopicPartition",
+    "OffsetAndTimestamp",
+    "TimestampType",
+    "TopicDescription",
+    "PartitionDescription",
+    "DirectoryDescription",
+    "NewTopic",
+    "StreamlogError",
+    "errors",
+    "kernel",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module, attribute = _LATE[name]
+    found = import_module(module)
+    value = found if attribute is None else getattr(found, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,301 @@
+"""`Consumer`: reads topics as they grow, from positions that it keeps itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn, Self
+
+from streamlog.clients import offsets
+from streamlog.clients.fetcher import Fetcher
+from streamlog.clients.forking import watch_forks
+from streamlog.clients.guard import Guard
+from streamlog.clients.polling import Polling
+from streamlog.clients.positions import NO_EPOCH
+from streamlog.clients.subscription import (
+    AssignedPartitions,
+    NamedTopics,
+    Subscription,
+    TopicPattern,
+)
+from streamlog.errors import ConfigError, UsageError
+from streamlog.types import OffsetAndTimestamp, TopicPartition
+
+if TYPE_CHECKING:
+    from streamlog.broker.engine import Engine
+    from streamlog.clients.record_streams import PartitionBatch
+    from streamlog.config import ConsumerConfig
+    from streamlog.record.kernel import Record
+
+_NO_GROUP = (
+    "this consumer has no group, so there is nowhere to commit to: keep position() yourself; "
+    "this version has no consumer groups"
+)
+
+
+class Consumer:
+    """Reads records; made by `StreamLog.consumer()`.
+
+    Iterating blocks, and ends after `close()` from any thread, or when no record came for
+    `consumer_timeout_ms`. The position of a partition is the offset behind the last record that
+    was handed out, whatever was fetched ahead. Partitions take turns.
+
+    For one thread at a time: two at once get `ConcurrentUseError`; only `close()` may come from
+    another one. In a forked child every call raises `ForkedHandleError`, after `close()`
+    `ClosedError`. Reading raises `CorruptRecordError` for bytes that do not check,
+    `LogTruncatedError` for a position in a tail that was lost, `OffsetOutOfRangeError` with
+    `auto_offset_reset="none"`, `UnknownTopicError` when an assigned topic was deleted, and
+    `SerializationError` when a deserializer failed; the position then stays before that record.
+    """
+
+    def __init__(self, engine: Engine, topics: Iterable[str], config: ConsumerConfig) -> None:
+        self._engine = engine
+        self._config = config
+        self._guard = Guard("consumer")
+        self._fetcher = Fetcher(engine, config, self._guard)
+        self._polling = Polling(self._fetcher)
+        watch_forks(self)
+        self._subscription: Subscription | None = None
+        names = list(topics)
+        if names:
+            self.subscribe(names)
+
+    # Reading
+
+    def __iter__(self) -> Iterator[Record]:
+        """Records as they come. A compiled iterator: ask it, not the consumer, in a tight loop."""
+        with self._guard:
+            self._need_assignment()
+            return self._fetcher.stream
+
+    def __next__(self) -> Record:
+        return next(self._fetcher.stream)
+
+    def poll(self, timeout_ms: float | None = None, max_records: int | None = None) -> list[Record]:
+        """The next records, in the order of each partition; as soon as there is one.
+
+        `timeout_ms` None waits, 0 does not; an empty list when nothing came in time. At most
+        `max_records`, or the setting `max_poll_records`.
+        """
+        runs = self._poll(timeout_ms, max_records)
+        return runs[0][1] if len(runs) == 1 else [each for _, run in runs for each in run]
+
+    def poll_by_partition(
+        self, timeout_ms: float | None = None, max_records: int | None = None
+    ) -> dict[TopicPartition, list[Record]]:
+        """The same as `poll()`, by partition."""
+        found: dict[TopicPartition, list[Record]] = {}
+        for partition, run in self._poll(timeout_ms, max_records):
+            found.setdefault(partition, []).extend(run)
+        return found
+
+    def poll_batches(self, timeout_ms: float | None = None) -> list[PartitionBatch]:
+        """The next whole record batches of one partition, without decoding or copying them.
+
+        Views of the file, about `max_partition_fetch_bytes` together, CRC checked unless
+        `check_crcs=False`; each knows its `topic` and `partition`, and iterating it decodes its
+        records. They stay valid for as long as they are kept. The position moves behind the last
+        of them. Control batches are left out.
+        """
+        with self._guard:
+            self._need_assignment()
+            return self._polling.batches(_seconds(timeout_ms))
+
+    def _poll(
+        self, timeout_ms: float | None, max_records: int | None
+    ) -> list[tuple[TopicPartition, list[Record]]]:
+        limit = self._config.max_poll_records if max_records is None else max_records
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+            raise ConfigError(f"max_records must be an integer from 1 up, not {limit!r}")
+        with self._guard:
+            self._need_assignment()
+            return self._polling.records(limit, _seconds(timeout_ms))
+
+    # What is read
+
+    def subscribe(
+        self, topics: Iterable[str] | str | None = None, *, pattern: str | None = None
+    ) -> None:
+        """Read all partitions of these topics, or of those whose whole name matches `pattern`.
+
+        Partitions and matching topics that are added later are read from their beginning.
+        Replaces what was read before. Raises `UnknownTopicError` naming the nearest topic.
+        """
+        if (topics is None) == (pattern is None):
+            raise ConfigError("subscribe() takes either topics or a pattern")
+        with self._guard:
+            wanted: Subscription
+            if pattern is not None:
+                wanted = TopicPattern(pattern)
+            else:
+                names = [topics] if isinstance(topics, str) else topics or []
+                wanted = NamedTopics(names, self._engine.topic)
+            self._follow(wanted)
+
+    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+        """Read exactly these partitions; replaces what was read before.
+
+        Raises `UnknownTopicError`.
+        """
+        with self._guard:
+            self._follow(AssignedPartitions(partitions, self._engine.topic))
+
+    def unsubscribe(self) -> None:
+        """Read nothing any more."""
+        with self._guard:
+            self._follow(None)
+
+    def subscription(self) -> frozenset[str]:
+        """The topics that are read."""
+        return frozenset(partition.topic for partition in self.assignment())
+
+    def assignment(self) -> set[TopicPartition]:
+        """The partitions that are read."""
+        with self._guard:
+            self._fetcher.refresh()
+            return set(self._fetcher.table)
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        """Hand out nothing of these partitions, or of any, until `resume()`."""
+        with self._guard:
+            self._fetcher.refresh()
+            for index in self._fetcher.table.indexes(partitions):
+                self._fetcher.drop_if_loaded(index)
+                self._fetcher.table.pause(index)
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        """Read these partitions again, or all."""
+        with self._guard:
+            self._fetcher.refresh()
+            for index in self._fetcher.table.indexes(partitions):
+                self._fetcher.table.resume(index)
+
+    def paused(self) -> set[TopicPartition]:
+        """The partitions that are paused."""
+        with self._guard:
+            return self._fetcher.table.paused()
+
+    def _follow(self, subscription: Subscription | None) -> None:
+        self._fetcher.follow(subscription)
+        self._subscription = subscription
+
+    def _need_assignment(self) -> None:
+        if self._subscription is None:
+            raise UsageError("nothing to read: call subscribe() or assign() first")
+
+    # Positions
+
+    def position(self, partition: TopicPartition) -> int:
+        """The offset of the next record that will be handed out of this partition."""
+        with self._guard:
+            return self._fetcher.position(self._index(partition))
+
+    def seek(
+        self, partition: TopicPartition, offset: int, *, leader_epoch: int | None = None
+    ) -> None:
+        """Go on from `offset`.
+
+        `leader_epoch`, that of the record before (`record.leader_epoch`), lets the next read
+        notice that the log lost its tail since and raise `LogTruncatedError` (KIP-320).
+        """
+        if not isinstance(offset, int) or isinstance(offset, bool) or offset < 0:
+            raise ConfigError(f"an offset is an integer from 0 up, not {offset!r}", value=offset)
+        with self._guard:
+            epoch = NO_EPOCH if leader_epoch is None else leader_epoch
+            self._fetcher.seek(self._index(partition), offset, epoch)
+
+    def seek_to_beginning(self, *partitions: TopicPartition) -> None:
+        """Go on from the first offset that there is now, of these partitions or of all."""
+        with self._guard:
+            self._fetcher.refresh()
+            for index in self._fetcher.table.indexes(partitions):
+                self._fetcher.seek_to_beginning(index)
+
+    def seek_to_end(self, *partitions: TopicPartition) -> None:
+        """Go on with what is appended after this call, in these partitions or in all."""
+        with self._guard:
+            self._fetcher.refresh()
+            for index in self._fetcher.table.indexes(partitions):
+                self._fetcher.seek_to_end(index)
+
+    def lag(self) -> dict[TopicPartition, int]:
+        """How many offsets each partition read has that were not handed out yet."""
+        with self._guard:
+            self._fetcher.refresh()
+            return {
+                partition: self._fetcher.log(partition).high_watermark
+                - self._fetcher.position(index)
+                for index, partition in enumerate(self._fetcher.table)
+            }
+
+    def commit(self, *_offsets: object) -> NoReturn:
+        """Raises `UsageError`: there is no group to commit for."""
+        raise UsageError(_NO_GROUP)
+
+    def committed(self, *_partitions: object) -> NoReturn:
+        """Raises `UsageError`: there is no group that could have committed."""
+        raise UsageError(_NO_GROUP)
+
+    def _index(self, partition: TopicPartition) -> int:
+        self._fetcher.refresh()
+        return self._fetcher.table.index(partition)
+
+    # The logs
+
+    def offsets_for_times(
+        self, timestamps: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
+        """The first record of each partition at or after a time in ms; None when there is none."""
+        with self._guard:
+            return offsets.offsets_for_times(self._engine, timestamps)
+
+    def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The first offset of each partition."""
+        with self._guard:
+            return offsets.beginning_offsets(self._engine, partitions)
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset that the next record of each partition gets."""
+        with self._guard:
+            return offsets.end_offsets(self._engine, partitions)
+
+    # Its life
+
+    def forked_in_child(self) -> None:
+        """Hand out nothing of what the parent had fetched."""
+        self._fetcher.stream.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called."""
+        return self._guard.closed
+
+    def close(self, timeout: float = 30.0) -> None:
+        """End every call and iteration, from any thread; does nothing the second time.
+
+        Waits at most `timeout` seconds for a thread that is in a call to leave it.
+        """
+        self._guard.closed = True
+        self._fetcher.stream.close()
+        if not self._guard.forked:
+            self._engine.ring_bell()
+            self._guard.wait_until_idle(timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _seconds(timeout_ms: float | None) -> float | None:
+    if timeout_ms is None:
+        return None
+    if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, (int, float)) or timeout_ms < 0:
+        raise ConfigError(f"timeout_ms is a number from 0 up or None, not {timeout_ms!r}")
+    return timeout_ms / 1000

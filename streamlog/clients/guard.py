@@ -1,0 +1,71 @@
+"""Who may use a consumer: one thread at a time, in the process that made it, until it is closed."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from streamlog.clients.forking import watch_forks
+from streamlog.errors import ClosedError, ConcurrentUseError, ForkedHandleError
+
+
+class Guard:
+    """Entered by every call; costs one uncontended lock and is never entered per record.
+
+    Raises `ForkedHandleError`, `ClosedError` or `ConcurrentUseError`. The same thread may enter
+    again: a signal handler, or a `close()` in the middle of an iteration.
+    """
+
+    __slots__ = ("__weakref__", "_lock", "_what", "closed", "forked")
+
+    def __init__(self, what: str) -> None:
+        self.closed = False
+        self.forked = False
+        self._what = what
+        self._lock = threading.RLock()
+        watch_forks(self)
+
+    def forked_in_child(self) -> None:
+        """From now on every call raises."""
+        self.forked = True
+
+    def enter_unless_closed(self) -> bool:
+        """Enter, or return False when it is closed."""
+        if self.forked:
+            raise ForkedHandleError(
+                f"this {self._what} belongs to the process that forked this one; open one of "
+                "this process's own"
+            )
+        if self.closed:
+            return False
+        if not self._lock.acquire(blocking=False):
+            raise ConcurrentUseError(
+                f"two threads use one {self._what} at the same time; give each thread its own "
+                "(only close() may come from another thread)"
+            )
+        return True
+
+    def __enter__(self) -> Self:
+        if not self.enter_unless_closed():
+            raise ClosedError(f"the {self._what} is closed")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+    def leave(self) -> None:
+        """Undo one `enter_unless_closed()` that returned True."""
+        self._lock.release()
+
+    def wait_until_idle(self, timeout: float) -> bool:
+        """Wait for the thread that is in a call to leave it; at most `timeout` seconds."""
+        if not self._lock.acquire(timeout=timeout):
+            return False
+        self._lock.release()
+        return True

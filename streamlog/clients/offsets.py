@@ -1,0 +1,62 @@
+"""Offsets by time and by position in the log, for consumers and for `Admin`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from streamlog.broker.list_offsets import list_offset
+from streamlog.clients.subscription import checked_partition
+from streamlog.errors import ConfigError
+from streamlog.types import OffsetAndTimestamp, TopicPartition
+
+if TYPE_CHECKING:
+    from streamlog.broker.engine import Engine
+    from streamlog.storage.partition_log import PartitionLog
+
+
+def beginning_offsets(
+    engine: Engine, partitions: Iterable[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """The first offset of each partition that can be read."""
+    return {each: _log(engine, each).log_start for each in _checked(engine, partitions)}
+
+
+def end_offsets(engine: Engine, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """The offset that the next record of each partition gets."""
+    return {each: _log(engine, each).high_watermark for each in _checked(engine, partitions)}
+
+
+def offsets_for_times(
+    engine: Engine, timestamps: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, OffsetAndTimestamp | None]:
+    """The first record of each partition at or after a time in ms; None when there is none.
+
+    Raises `ConfigError` for a time that is not an integer from 0 up.
+    """
+    for partition, timestamp in timestamps.items():
+        if not isinstance(timestamp, int) or isinstance(timestamp, bool) or timestamp < 0:
+            raise ConfigError(
+                f"{timestamp!r} is not a time for {partition}: integer milliseconds since 1970 "
+                "are expected",
+                value=timestamp,
+            )
+    return list_offsets(engine, timestamps)
+
+
+def list_offsets(
+    engine: Engine, timestamps: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, OffsetAndTimestamp | None]:
+    """Kafka's ListOffsets: a time in ms, or -1 the end, -2 the beginning, -3 the largest time."""
+    return {
+        each: list_offset(_log(engine, each), timestamps[each])
+        for each in _checked(engine, timestamps)
+    }
+
+
+def _checked(engine: Engine, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
+    return [checked_partition(each, engine.topic) for each in partitions]
+
+
+def _log(engine: Engine, partition: TopicPartition) -> PartitionLog:
+    return engine.partition(partition.topic, partition.partition)

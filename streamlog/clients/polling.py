@@ -1,0 +1,78 @@
+"""What `poll()` returns: records or batches of what is there, in one list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamlog.errors import StreamlogError
+from streamlog.types import TopicPartition
+
+if TYPE_CHECKING:
+    from streamlog.clients.fetcher import Fetcher
+    from streamlog.clients.record_streams import PartitionBatch
+    from streamlog.record.kernel import Record
+
+_PAST = float("-inf")
+
+#: The records of one partition, consecutive in the result.
+Run = tuple[TopicPartition, list["Record"]]
+
+
+class Polling:
+    """Gathers from the fetcher's stream, fetch after fetch, without waiting once something is
+    there. What a poll that fails had gathered is handed out by the next one.
+    """
+
+    __slots__ = ("_fetcher",)
+
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
+
+    def records(self, limit: int, timeout: float | None) -> list[Run]:
+        """At most `limit` records in runs, each of one partition; waits `timeout` s for one."""
+        runs: list[Run] = []
+        before: list[tuple[int, int]] = []
+        try:
+            self._gather(runs, before, limit, self._fetcher.deadline(timeout))
+        except BaseException:
+            for index, offset in reversed(before):
+                self._fetcher.rewind(index, offset)
+            raise
+        return runs
+
+    def _gather(
+        self, runs: list[Run], before: list[tuple[int, int]], limit: int, deadline: float | None
+    ) -> None:
+        fetcher, stream = self._fetcher, self._fetcher.stream
+        missing = limit
+        while missing > 0:
+            try:
+                if fetcher.loaded is None and not fetcher.load_next(_PAST if runs else deadline):
+                    return
+                index = fetcher.loaded
+                if index is None:  # closed by another thread
+                    return
+                before.append((index, stream.position))
+                taken = stream.take(missing)
+            except StreamlogError:
+                # It comes again at the next poll, after what is there is handed out.
+                if runs:
+                    return
+                raise
+            if taken:
+                runs.append((fetcher.table.partitions[index].topic_partition, taken))
+                missing -= len(taken)
+            if missing > 0:
+                fetcher.drop()
+
+    def batches(self, timeout: float | None) -> list[PartitionBatch]:
+        """The batches of the next fetch that has any; waits `timeout` seconds for one."""
+        fetcher, deadline = self._fetcher, self._fetcher.deadline(timeout)
+        # A fetch that records were taken from may stand in the middle of a batch.
+        fetcher.drop()
+        while fetcher.load_next(deadline):
+            taken = fetcher.stream.batches()
+            fetcher.drop()
+            if taken:
+                return taken
+        return []

@@ -1,0 +1,287 @@
+"""`open()` and `StreamLog`: one log directory, open in this process."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from streamlog.broker.engine import Engine
+from streamlog.clients.forking import watch_forks
+from streamlog.errors import ClosedError, ConfigError
+from streamlog.types import TopicDescription
+
+if TYPE_CHECKING:
+    from streamlog.broker.memory_directory import MemoryDirectory
+    from streamlog.clients.admin import Admin
+    from streamlog.clients.consumer import Consumer
+    from streamlog.clients.fetch import Deserializer
+    from streamlog.clients.producer import Producer
+    from streamlog.record.kernel import Record
+    from streamlog.storage.verification import Finding
+
+MEMORY = ":memory:"
+
+
+class _Closeable(Protocol):
+    def close(self) -> None: ...
+
+
+def open_log(
+    path: str | os.PathLike[str],
+    *,
+    create: bool = True,
+    read_only: bool = False,
+    mode: int = 0o600,
+    **settings: Any,
+) -> StreamLog:
+    """Open a log directory, creating it when absent.
+
+    Any number of processes may have it open. The first recovers it when it was not closed
+    cleanly. `":memory:"` is a private temporary directory, in RAM where there is room, never
+    synced and gone on close. `read_only` changes nothing on disk. `mode` is that of new files.
+    Settings are of this process: `lock_timeout_ms`, `max_open_files`.
+
+    Raises `NotALogDirectoryError` for something else at that path or, with `create=False`, for
+    nothing; `DirectoryInUseError` when a Kafka broker holds it; `LockTimeoutError`,
+    `CorruptDirectoryError`, `UnsupportedFormatError`, `UnknownSettingError`.
+    """
+    return StreamLog(os.fspath(path), create=create, read_only=read_only, mode=mode, **settings)
+
+
+class StreamLog:
+    """An open log directory: made by `streamlog.open()`, closed by `close()` or a `with` block.
+
+    Thread-safe. In a forked child it opens the directory anew at its first use; producers and
+    consumers of the parent raise `ForkedHandleError` there. After `close()` every call raises
+    `ClosedError`.
+    """
+
+    def __init__(
+        self, path: str, *, create: bool, read_only: bool, mode: int, **settings: Any
+    ) -> None:
+        self._memory: MemoryDirectory | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+        self._children: weakref.WeakSet[_Closeable] = weakref.WeakSet()
+        if path == MEMORY:
+            if read_only or not create:
+                raise ConfigError(f"{MEMORY} is always new: read_only and create=False make none")
+            path = self._make_memory_directory()
+        self._path = os.path.abspath(path)
+        self._read_only = read_only
+        self._open_engine: Callable[[], Engine] = lambda: Engine.open(
+            self._path,
+            create=create,
+            read_only=read_only,
+            mode=mode,
+            settings=settings,
+            volatile=self._memory is not None,
+        )
+        self._forked = False
+        try:
+            self._engine = self._open_engine()
+        except BaseException:
+            self._remove_memory_directory()
+            raise
+        watch_forks(self)
+
+    @property
+    def path(self) -> str:
+        """The directory, absolute."""
+        return self._path
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it was opened for reading only."""
+        return self._read_only
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called."""
+        return self._closed
+
+    def __repr__(self) -> str:
+        state = " closed" if self._closed else " read-only" if self._read_only else ""
+        return f"<StreamLog {self._path}{state}>"
+
+    # Topics
+
+    def create_topic(self, name: str, partitions: int = 1, **settings: Any) -> TopicDescription:
+        """Create a topic, durably. Settings are Kafka's topic settings in snake_case.
+
+        Raises `InvalidTopicError`, `TopicExistsError` (also for a name that differs from
+        another's only by `.` against `_`), `UnknownSettingError`, `ConfigError`, `ReadOnlyError`.
+        """
+        return self.engine().create_topic(name, partitions, settings)
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic and its records, durably. What was read stays valid.
+
+        Raises `UnknownTopicError`, `ReadOnlyError`.
+        """
+        self.engine().delete_topic(name)
+
+    def create_partitions(self, name: str, partitions: int) -> TopicDescription:
+        """Let a topic have `partitions` in total; records stay where they are.
+
+        Keys are spread over the new number from then on. Raises `UnknownTopicError`, and
+        `ConfigError` unless it is more than there are.
+        """
+        return self.engine().create_partitions(name, partitions)
+
+    def topics(self) -> dict[str, TopicDescription]:
+        """Every topic by name, internal ones included."""
+        return self.engine().topics()
+
+    # Clients
+
+    def producer(self, **settings: Any) -> Producer:
+        """A producer with Kafka's settings (`acks`, `linger_ms`, `compression_type`, ...).
+
+        Raises `ReadOnlyError`, `UnknownSettingError`, `UnsupportedFeatureError`, `ConfigError`.
+        """
+        from streamlog.clients.producer import Producer
+        from streamlog.config import ProducerConfig
+
+        producer = Producer(self.engine(), ProducerConfig.from_settings(settings))
+        self._children.add(producer)
+        return producer
+
+    def consumer(self, *topics: str, **settings: Any) -> Consumer:
+        """A consumer of all partitions of these topics, with Kafka's settings.
+
+        Without topics, call its `subscribe()` or `assign()`. Where reading starts
+        (`auto_offset_reset`, by default "latest") is settled when this returns: nothing that is
+        appended later is missed. Raises `UnknownTopicError`, `UnknownSettingError`,
+        `ConfigError`, and `UnsupportedFeatureError` for `group_id`.
+        """
+        from streamlog.clients.consumer import Consumer
+        from streamlog.config import ConsumerConfig
+
+        consumer = Consumer(self.engine(), topics, ConsumerConfig.from_settings(settings))
+        self._children.add(consumer)
+        return consumer
+
+    def read(
+        self,
+        topic: str,
+        partition: int | None = None,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        start_time_ms: int | None = None,
+        end_time_ms: int | None = None,
+        key_deserializer: Deserializer | None = None,
+        value_deserializer: Deserializer | None = None,
+    ) -> Iterator[Record]:
+        """The records that are there now, then it ends: of one partition, or one after the other.
+
+        From offset `start` up to, not including, `end`; 0 and None stand for the first and the
+        last there is. Or by time in ms: from the first record at or after `start_time_ms` up to
+        the first at or after `end_time_ms`. Raises `UnknownTopicError`, `OffsetOutOfRangeError`
+        for a `start` that is no longer there, `LogTruncatedError` for one behind the end; while
+        reading `CorruptRecordError` and `SerializationError`.
+        """
+        from streamlog.clients.read import read
+
+        return read(
+            self.engine(),
+            topic,
+            partition,
+            start=start,
+            end=end,
+            start_time_ms=start_time_ms,
+            end_time_ms=end_time_ms,
+            key_deserializer=key_deserializer,
+            value_deserializer=value_deserializer,
+        )
+
+    @property
+    def admin(self) -> Admin:
+        """What Kafka's Admin client has: topics in bulk, offsets, repairs, descriptions."""
+        from streamlog.clients.admin import Admin
+
+        return Admin(self)
+
+    # The directory
+
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> list[Finding]:
+        """Check every batch, index and checkpoint; what is wrong where. Changes nothing."""
+        return self.engine().verify(progress)
+
+    def sync(self) -> None:
+        """Put everything that was appended so far, by anybody, on the disk."""
+        self.engine().sync()
+
+    def close(self) -> None:
+        """Close its producers (flushing them) and consumers, then the directory.
+
+        The last process to close syncs everything. Does nothing the second time. Raises
+        `DeliveryError` with failures that nobody looked at, after everything is closed.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        try:
+            self._close_children()
+        finally:
+            try:
+                if not self._forked:
+                    self._engine.close()
+            finally:
+                self._remove_memory_directory()
+
+    def engine(self) -> Engine:
+        """The engine of this process, opened anew after a fork. For `streamlog`'s own modules."""
+        if self._closed:
+            raise ClosedError(f"the log {self._path} is closed")
+        if self._forked:
+            with self._lock:
+                if self._forked:
+                    self._engine = self._open_engine()
+                    self._forked = False
+        return self._engine
+
+    def forked_in_child(self) -> None:
+        """The parent's engine and clients are not this process's."""
+        self._lock = threading.Lock()
+        self._children = weakref.WeakSet()
+        self._forked = True
+
+    def _close_children(self) -> None:
+        """Close every client, also when one of them fails; the first failure is raised."""
+        failure: BaseException | None = None
+        for child in list(self._children):
+            try:
+                child.close()
+            except BaseException as error:  # noqa: BLE001  # raised below
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def _make_memory_directory(self) -> str:
+        from streamlog.broker.memory_directory import make_memory_directory
+
+        self._memory = make_memory_directory()
+        return self._memory.path
+
+    def _remove_memory_directory(self) -> None:
+        if self._memory is not None:
+            self._memory.remove()
+
+    def __enter__(self) -> Self:
+        self.engine()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,17 @@
+"""Two record batch implementations that are not ours."""
+
+from __future__ import annotations
+
+import warnings
+
+from aiokafka.record.default_records import DefaultRecordBatch as AiokafkaBatch
+from aiokafka.record.default_records import DefaultRecordBatchBuilder as AiokafkaBuilder
+
+with warnings.catch_warnings():
+    # kafka-python reads its definitions through a function that Python 3.11 deprecates.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from kafka.record.default_records import DefaultRecordBatch as KafkaPythonBatch
+    from kafka.record.default_records import DefaultRecordBatchBuilder as KafkaPythonBuilder
+
+DECODERS = {"kafka-python": KafkaPythonBatch, "aiokafka": AiokafkaBatch}
+ENCODERS = {"kafka-python": KafkaPythonBuilder, "aiokafka": AiokafkaBuilder}

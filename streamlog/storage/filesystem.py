@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, length, pid
 
+
 class FileIdentity(NamedTuple):
     """What tells one file from another, and one state of it from another."""
 

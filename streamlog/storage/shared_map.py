@@ -62,9 +62,7 @@ class SharedMap:
         words = self.words
         while True:
             sequence = words[first + shared.SLOT_SEQUENCE]
-            value = words[
-                first + shared.SLOT_STATE + shared.STATE_WORDS * (sequence & 1) + index
-            ]
+            value = words[first + shared.SLOT_STATE + shared.STATE_WORDS * (sequence & 1) + index]
             if words[first + shared.SLOT_SEQUENCE] == sequence:
                 return value
 

@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 COMPILED = False
 if KERNEL == "compiled":
     try:
-        from streamlog.storage import _append, _system
+        from streamlog.storage import _append, _fetch, _system
 
         COMPILED = True
     except ModuleNotFoundError as error:
-        if error.name not in {"streamlog.storage._append", "streamlog.storage._system"}:
+        if error.name is None or not error.name.startswith("streamlog.storage._"):
             raise
+
+if COMPILED:
+    whole_batches = _fetch.whole_batches
+else:
+    from streamlog.storage.whole_batches import whole_batches
 
 
 def map_slots(filesystem: Filesystem, descriptor: int) -> Any:

@@ -1,0 +1,124 @@
+"""The errors of a partition: an answer of the append path or an errno, said to a user."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from streamlog.errors import (
+    CorruptDirectoryError,
+    DiskFullError,
+    InputOutputError,
+    InvalidRecordError,
+    LockTimeoutError,
+    PartitionPoisonedError,
+    RecordTooLargeError,
+    StreamlogError,
+    UnknownTopicError,
+)
+from streamlog.storage import append_outcome as codes
+
+if TYPE_CHECKING:
+    from streamlog.errors import Outcome
+    from streamlog.storage.append_outcome import AppendResult
+    from streamlog.storage.partition_log import PartitionLog
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def append_failed(log: PartitionLog, result: AppendResult, size: int) -> StreamlogError:
+    """The error for an append that was refused; nothing was written.
+
+    `UnknownTopicError` (deleted), `PartitionPoisonedError`, `RecordTooLargeError`,
+    `InvalidRecordError`, `DiskFullError`, `InputOutputError`.
+    """
+    if result.code == codes.DELETED:
+        return deleted(log)
+    if result.code == codes.POISONED:
+        return poisoned(log, result.detail, outcome="not_written")
+    if result.code == codes.TOO_LARGE:
+        limit = log.config.internal_segment_bytes or log.config.segment_bytes
+        return RecordTooLargeError(
+            f"{size} bytes for {log.topic}-{log.partition} are more than a whole segment "
+            f"({limit} bytes); raise segment_bytes or send less at once",
+            topic=log.topic,
+            partition=log.partition,
+            size=size,
+            limit=limit,
+        )
+    if result.code == codes.MALFORMED:
+        return InvalidRecordError(
+            f"{size} bytes for {log.topic}-{log.partition} are not whole version-2 record batches",
+            topic=log.topic,
+            partition=log.partition,
+        )
+    return system_error(log, result.detail)
+
+
+def system_error(log: PartitionLog, number: int) -> StreamlogError:
+    """The error for an errno of a write that was taken back."""
+    kind = DiskFullError if number in _FULL else InputOutputError
+    advice = (
+        "free some space (retention can still run) and send again"
+        if number in _FULL
+        else "the partition is as it was before"
+    )
+    return kind(
+        f"appending to {log.topic}-{log.partition} failed: {os.strerror(number)}; {advice}",
+        topic=log.topic,
+        partition=log.partition,
+        path=log.directory,
+        errno=number,
+    )
+
+
+def cannot_open(log: PartitionLog, error: OSError) -> Exception:
+    """The error for files of a partition that would not open."""
+    if isinstance(error, StreamlogError):
+        return error
+    if isinstance(error, FileNotFoundError):
+        return CorruptDirectoryError(
+            f"{error.filename or log.directory} is missing: it holds records of "
+            f"{log.topic}-{log.partition}; restore it, or delete the topic",
+            topic=log.topic,
+            partition=log.partition,
+            file=error.filename or log.directory,
+        )
+    return system_error(log, error.errno or 0)
+
+
+def deleted(log: PartitionLog) -> UnknownTopicError:
+    """The error for a topic that was deleted while handles on it were open."""
+    return UnknownTopicError(
+        f"topic {log.topic!r} was deleted; nothing was written",
+        topic=log.topic,
+        partition=log.partition,
+        nearest=None,
+    )
+
+
+def poisoned(log: PartitionLog, number: int, *, outcome: Outcome) -> PartitionPoisonedError:
+    """The error for a partition whose sync failed, now (`unknown`) or before."""
+    return PartitionPoisonedError(
+        f"a sync of {log.topic}-{log.partition} failed ({os.strerror(number)}): what was not on "
+        "the disk before may be lost, and writes are refused until "
+        f"admin.recover_partition({log.topic!r}, {log.partition}) or the next lone opening",
+        outcome=outcome,
+        topic=log.topic,
+        partition=log.partition,
+        errno=number,
+    )
+
+
+def lock_timeout(log: PartitionLog, holder: int) -> LockTimeoutError:
+    """The error for a partition that another process holds for too long."""
+    return LockTimeoutError(
+        f"process {holder} holds {log.topic}-{log.partition} for more than "
+        f"{log.settings.lock_timeout_ms} ms; it may be stopped. Locks are never broken: "
+        "continue or end that process",
+        topic=log.topic,
+        partition=log.partition,
+        pid=holder,
+        path=log.directory,
+    )

@@ -1,0 +1,211 @@
+"""The read side of a partition: which segment holds an offset, and whole batches from there.
+
+Readers take no lock. They copy the published state, use the maps of its generation and touch
+nothing past the published end. A view stays valid for as long as somebody holds it, whatever
+becomes of the segment.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from streamlog.errors import CorruptDirectoryError, OffsetOutOfRangeError
+from streamlog.storage.names import LOG, parse_segment_name
+from streamlog.storage.segment import LogSegment
+from streamlog.storage.system import whole_batches
+
+if TYPE_CHECKING:
+    from streamlog.storage.filesystem import Filesystem
+    from streamlog.storage.shared import PartitionState
+
+
+class FetchCursor(NamedTuple):
+    """Where the next read goes on: it saves the index lookup. Worth nothing by itself."""
+
+    offset: int
+    segment: int
+    position: int
+    path_generation: int
+
+
+class Fetched(NamedTuple):
+    """Whole batches, the first of which holds the wanted offset or is the first behind it.
+
+    `view` is empty at the log's end. `file` and `position` say where the view lies.
+    """
+
+    view: memoryview
+    next_offset: int
+    log_end: int
+    cursor: FetchCursor | None
+    file: str
+    position: int
+
+
+_NOTHING = memoryview(b"")
+_TRIES = 8
+
+
+class LogReader:
+    """Opens segments as they are needed and forgets them when the set of segments changed."""
+
+    def __init__(
+        self,
+        filesystem: Filesystem,
+        directory: str,
+        topic: str,
+        partition: int,
+        *,
+        map_length: int,
+        writable: bool,
+    ) -> None:
+        self._filesystem = filesystem
+        self._directory = directory
+        self._topic = topic
+        self._partition = partition
+        self._map_length = map_length
+        self._writable = writable
+        self._lock = threading.Lock()
+        self._generation = -1
+        self._path_generation = -1
+        self._bases: list[int] = []
+        self._segments: dict[int, LogSegment] = {}
+
+    def close(self) -> None:
+        """Forget every segment; views that somebody holds stay valid. Idempotent."""
+        with self._lock:
+            for segment in self._segments.values():
+                segment.close()
+            self._segments.clear()
+            self._bases = []
+            self._generation = -1
+
+    # ---------------------------------------------------------------- segments
+
+    def bases(self, state: PartitionState) -> list[int]:
+        """The base offsets of the segments of `state`'s generation, ascending."""
+        if state.generation != self._generation:
+            with self._lock:
+                self._reload(state)
+        return self._bases
+
+    def _reload(self, state: PartitionState) -> None:
+        found = []
+        for name in self._filesystem.listdir(self._directory):
+            parsed = parse_segment_name(name)
+            if parsed is not None and parsed.suffix == LOG:
+                found.append(parsed.base_offset)
+        # A file above the active segment is one that somebody is about to publish, or died over.
+        self._bases = sorted(base for base in found if base <= state.base_offset)
+        replaced = state.path_generation != self._path_generation
+        for base in list(self._segments):
+            # The former active segment was opened for growing: it is sealed now.
+            if replaced or base not in found or base == max(self._segments):
+                self._segments.pop(base).close()
+        self._generation = state.generation
+        self._path_generation = state.path_generation
+
+    def segment(self, base: int, state: PartitionState) -> LogSegment:
+        """The open segment at `base`; FileNotFoundError when it went meanwhile."""
+        found = self._segments.get(base)
+        if found is not None:
+            return found
+        with self._lock:
+            found = self._segments.get(base)
+            if found is None:
+                length = None
+                if base == state.base_offset:
+                    length = self._map_length and max(self._map_length, state.end_position)
+                elif self._map_length == 0:
+                    length = 0
+                found = self._segments[base] = LogSegment(
+                    self._filesystem,
+                    self._directory,
+                    base,
+                    topic=self._topic,
+                    partition=self._partition,
+                    map_length=length,
+                    writable=self._writable,
+                )
+        return found
+
+    def limits(
+        self, base: int, segment: LogSegment, state: PartitionState
+    ) -> tuple[int, int | None]:
+        """How far a segment may be read, and the size of its offset index (None: all of it)."""
+        if base == state.base_offset:
+            return state.end_position, state.offset_index_size
+        return segment.size, None
+
+    # ---------------------------------------------------------------- reading
+
+    def fetch(
+        self, state: PartitionState, offset: int, max_bytes: int, cursor: FetchCursor | None
+    ) -> Fetched:
+        """Whole batches of about `max_bytes` from `offset` on, one at least if there is any."""
+        if not state.log_start <= offset <= state.log_end:
+            raise self._out_of_range(state, offset)
+        if offset == state.log_end:
+            return Fetched(_NOTHING, offset, state.log_end, cursor, "", 0)
+        known = (
+            cursor is not None
+            and cursor.offset == offset
+            and cursor.path_generation == state.path_generation
+        )
+        if known and cursor is not None:
+            return self._read(state, cursor.segment, cursor.position, offset, max_bytes)
+        bases = self.bases(state)
+        at = bisect_right(bases, offset) - 1
+        if at < 0:
+            raise self._lost(offset)
+        segment = self.segment(bases[at], state)
+        limit, index_size = self.limits(bases[at], segment, state)
+        position = segment.find_batch(offset, limit, index_size)
+        return self._read(state, bases[at], position, offset, max_bytes)
+
+    def _read(
+        self, state: PartitionState, base: int, position: int, offset: int, max_bytes: int
+    ) -> Fetched:
+        segment = self.segment(base, state)
+        limit, _ = self.limits(base, segment, state)
+        while position >= limit:  # at the end of a sealed segment, or in a gap behind it
+            bases = self.bases(state)
+            at = bisect_right(bases, base)
+            if at == len(bases):
+                return Fetched(_NOTHING, offset, state.log_end, None, "", 0)
+            base, position = bases[at], 0
+            segment = self.segment(base, state)
+            limit, _ = self.limits(base, segment, state)
+        view = segment.view(position, min(max_bytes, limit - position))
+        length, next_offset = whole_batches(view, base)
+        if length == 0:
+            end = segment.whole_batches_end(position, limit, max_bytes)
+            view = segment.view(position, end - position)
+            length, next_offset = whole_batches(view, base)
+        cursor = FetchCursor(next_offset, base, position + length, state.path_generation)
+        if length < len(view):
+            view = view[:length]
+        return Fetched(view, next_offset, state.log_end, cursor, segment.path, position)
+
+    def _out_of_range(self, state: PartitionState, offset: int) -> OffsetOutOfRangeError:
+        return OffsetOutOfRangeError(
+            f"{self._topic}-{self._partition} has offsets {state.log_start} to {state.log_end}, "
+            f"not {offset}; seek into that range",
+            topic=self._topic,
+            partition=self._partition,
+            offset=offset,
+            log_start=state.log_start,
+            log_end=state.log_end,
+        )
+
+    def _lost(self, offset: int) -> CorruptDirectoryError:
+        return CorruptDirectoryError(
+            f"no segment in {self._directory} holds offset {offset}, which is in the log's range; "
+            "restore the missing files, or delete the records before them",
+            topic=self._topic,
+            partition=self._partition,
+            offset=offset,
+            file=self._directory,
+        )

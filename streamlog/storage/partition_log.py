@@ -1,0 +1,374 @@
+"""`PartitionLog`: one partition as a whole, for one process.
+
+It wires and answers; the work is elsewhere: `append.py` (the path of a batch), `log_reader.py`
+(reading), `sync.py` and `handle.py` (syncing), `producer_tracker.py` (idempotent producers),
+`folder.py` (files). What this file owns is how the answers of those become results and errors.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from streamlog.storage import append_outcome as codes
+from streamlog.storage import failures, system
+from streamlog.storage.folder import create_folder, open_active_files
+from streamlog.storage.leader_epochs import LeaderEpochs, read_leader_epochs
+from streamlog.storage.log_reader import FetchCursor, Fetched, LogReader
+from streamlog.storage.producer_tracker import ProducerTracker, iterate
+from streamlog.storage.sync import sync_segments_locked
+from streamlog.storage.time_lookup import find_largest_timestamp, find_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from streamlog.config import TopicConfig
+    from streamlog.storage.append_outcome import AppendResult
+    from streamlog.storage.filesystem import Filesystem
+    from streamlog.storage.shared import PartitionState
+    from streamlog.storage.slots import SharedState
+    from streamlog.types import OffsetAndTimestamp
+
+_RETIRED_LIMIT = 8
+
+
+class AppendOutcome(NamedTuple):
+    """Where batches went: offsets `base_offset` to `last_offset`; the log then ended at `log_end`.
+
+    `duplicate`: an idempotent producer's batch that was there already, at these offsets.
+    """
+
+    base_offset: int
+    last_offset: int
+    log_end: int
+    duplicate: bool = False
+
+
+class LogSettings(NamedTuple):
+    """What of the process and the place bears on a partition's files."""
+
+    lock_timeout_ms: int = 10_000
+    file_mode: int = 0o600
+    use_maps: bool = True
+    durable: bool = True  # False on tmpfs and for `:memory:`: there is no disk to sync to
+    read_only: bool = False
+
+
+class PartitionLog:
+    """Appends, reads and syncs. Thread-safe; opens its files at first use."""
+
+    def __init__(
+        self,
+        filesystem: Filesystem,
+        slots: SharedState,
+        slot: int,
+        directory: str,
+        locks_descriptor: int,
+        *,
+        topic: str,
+        partition: int,
+        topic_id: bytes,
+        config: TopicConfig,
+        settings: LogSettings,
+    ) -> None:
+        self._filesystem = filesystem
+        self._slots = slots
+        self._map = slots.map
+        self.slot = slot
+        self.directory = directory
+        self.topic = topic
+        self.partition = partition
+        self.topic_id = topic_id
+        self.settings = settings
+        #: Called with this log after it opened files: who counts descriptors closes others then.
+        self.on_open: Callable[[PartitionLog], None] | None = None
+        self._files_lock = threading.RLock()
+        self._producers_lock = threading.Lock()
+        self._writer = system.open_writer(
+            filesystem, slots, slot, directory, locks_descriptor, settings.file_mode
+        )
+        self.configure(config)
+        self._reader = LogReader(
+            filesystem,
+            directory,
+            topic,
+            partition,
+            map_length=self._writer.segment_bytes if settings.use_maps else 0,
+            writable=not settings.read_only,
+        )
+        self._producers = ProducerTracker(filesystem, directory, self.fetch)
+
+    def configure(self, config: TopicConfig) -> None:
+        """Take over settings that changed."""
+        self.config = config
+        writer = self._writer
+        writer.segment_bytes = config.internal_segment_bytes or config.segment_bytes
+        writer.segment_ms = config.segment_ms
+        writer.index_interval_bytes = config.index_interval_bytes
+        writer.segment_index_bytes = config.segment_index_bytes
+
+    # ---------------------------------------------------------------- state
+
+    def state(self) -> PartitionState:
+        """Everything published about the partition, at one instant."""
+        return self._slots.read_state(self.slot)
+
+    @property
+    def log_start(self) -> int:
+        """The first offset that can be read."""
+        return int(self._map.state_word(self.slot, 0))
+
+    @property
+    def log_end(self) -> int:
+        """The offset that the next record gets."""
+        return int(self._map.log_end(self.slot))
+
+    @property
+    def high_watermark(self) -> int:
+        """The offset up to which consumers may read; without replicas the log end."""
+        return int(self._map.state_word(self.slot, 3))
+
+    @property
+    def synced_end(self) -> int:
+        """The offset below which the disk has everything; 0 when it has nothing."""
+        synced = self._slots.read_synced(self.slot)
+        return 0 if synced is None else synced.offset
+
+    # ---------------------------------------------------------------- append
+
+    def append(
+        self,
+        batches: bytearray,
+        *,
+        expected_log_end: int = -1,
+        check_producers: bool = False,
+        now_ms: int,
+    ) -> AppendOutcome | None:
+        """Append whole batches, whose offsets and epoch are assigned in place.
+
+        `expected_log_end`: only if the log ends there; None when it does not (the primitive of
+        coordinators and of expected-version appends). `check_producers`: hold the batches
+        against the idempotent producers' sequences. Raises what `failures.append_failed` lists.
+        """
+        if check_producers:
+            with self._producers_lock:
+                return self._append_checked(batches, expected_log_end, now_ms)
+        result = self._append(batches, expected_log_end, -1, now_ms)
+        if result.code == codes.OK:
+            return AppendOutcome(result.base_offset, result.next_offset - 1, result.next_offset)
+        return None
+
+    def _append_checked(
+        self, batches: bytearray, expected_log_end: int, now_ms: int
+    ) -> AppendOutcome | None:
+        while True:
+            state = self.state()
+            self._ensure_open()
+            table = self._producers.catch_up(state)
+            parsed = list(iterate(batches))
+            duplicate = self._producers.check(table, parsed, state.log_end)
+            if duplicate is not None:
+                return AppendOutcome(
+                    duplicate.base_offset, duplicate.last_offset, state.log_end, duplicate=True
+                )
+            result = self._append(batches, expected_log_end, table.end_offset, now_ms)
+            if result.code == codes.NOT_AT_EXPECTED_END:
+                return None
+            if result.code == codes.OK:
+                self._producers.applied(list(iterate(batches)), result.next_offset)
+                return AppendOutcome(result.base_offset, result.next_offset - 1, result.next_offset)
+
+    def _append(
+        self, batches: bytearray, expected_end: int, caught_up: int, now_ms: int
+    ) -> AppendResult:
+        """One append that took place, or whose condition failed; everything else raises."""
+        waited_from = 0.0
+        while True:
+            result: AppendResult = self._writer.append(batches, expected_end, caught_up, now_ms)
+            code = result.code
+            if code == codes.OK:
+                if result.rolled and self._writer.retired_count > _RETIRED_LIMIT:
+                    self.sync(result.next_offset)
+                return result
+            if code in (codes.NOT_AT_EXPECTED_END, codes.BEHIND_PRODUCERS):
+                return result
+            if code == codes.STALE:
+                self._open_files()
+            elif code == codes.NEEDS_SEGMENTS:
+                self.sync(self.log_end)
+            elif code == codes.LOCK_BUSY:
+                waited_from = waited_from or time.monotonic()
+                self._check_patience(waited_from, result.detail)
+            else:
+                raise failures.append_failed(self, result, len(batches))
+
+    def _check_patience(self, waited_from: float, holder: int) -> None:
+        if (time.monotonic() - waited_from) * 1000 >= self.settings.lock_timeout_ms:
+            raise failures.lock_timeout(self, holder)
+
+    # ---------------------------------------------------------------- files
+
+    def _ensure_open(self) -> None:
+        if self._writer.base_offset < 0:
+            self._open_files()
+
+    def _open_files(self) -> None:
+        """Open the active segment that is published now, for appending."""
+        with self._files_lock:
+            state = self.state()
+            if self._writer.retired_count > _RETIRED_LIMIT:
+                self.sync(0)
+            try:
+                files = self._open_active(state)
+            except OSError as error:
+                raise failures.cannot_open(self, error) from error
+            self._writer.attach(*files, state.base_offset, state.path_generation)
+        if self.on_open is not None:
+            self.on_open(self)
+
+    def _open_active(self, state: PartitionState) -> tuple[int, int, int]:
+        mode = self.settings.file_mode
+        try:
+            return open_active_files(self._filesystem, self.directory, state.base_offset, mode)
+        except FileNotFoundError:
+            if state.log_end > 0 or state.base_offset > 0:
+                raise
+        with self.locked():
+            if self._slots.is_deleted(self.slot):
+                raise failures.deleted(self)
+            create_folder(self._filesystem, self.directory, self.topic_id, state.leader_epoch, mode)
+        return open_active_files(self._filesystem, self.directory, 0, mode)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the partition's lock for a structural change. Not for anything that waits."""
+        waited_from = 0.0
+        while True:
+            code, holder = self._writer.lock()
+            if code == codes.OK:
+                break
+            waited_from = waited_from or time.monotonic()
+            self._check_patience(waited_from, holder)
+        try:
+            yield
+        finally:
+            self._writer.unlock()
+
+    def close(self) -> None:
+        """Sync what is unsynced and close every descriptor; views stay valid. Idempotent.
+
+        A fresh descriptor may never see a write-back error that this one would: so an unsynced
+        file is not closed before it was synced.
+        """
+        with self._files_lock:
+            try:
+                if self._writer.base_offset >= 0 or self._writer.retired_count:
+                    self.sync(self.log_end)
+            finally:
+                self.abandon()
+
+    def abandon(self) -> None:
+        """Close every descriptor without syncing: a fork's copies, or after a failed sync."""
+        for descriptor in self._writer.detach():
+            self._filesystem.close(descriptor)
+        self._reader.close()
+        self._producers.forget()
+
+    @property
+    def open_descriptors(self) -> int:
+        """How many descriptors this partition holds now."""
+        return (3 if self._writer.base_offset >= 0 else 0) + self._writer.retired_count
+
+    # ---------------------------------------------------------------- sync
+
+    def sync(self, up_to: int) -> int:
+        """Have everything below offset `up_to` on the disk; the offset reached.
+
+        One sync serves every waiter of every thread and process. Raises
+        `PartitionPoisonedError` (`outcome` "unknown") when the disk refused.
+        """
+        if not self.settings.durable:
+            return self.log_end
+        waited_from = 0.0
+        while True:
+            result = self._writer.sync(up_to)
+            if result.code == codes.OK:
+                return int(result.offset)
+            if result.code == codes.NEEDS_SEGMENTS:
+                reached = self._sync_segments(up_to)
+                if reached is not None:
+                    return reached
+            elif result.code == codes.LOCK_BUSY:
+                waited_from = waited_from or time.monotonic()
+                self._check_patience(waited_from, result.detail)
+            elif result.code == codes.POISONED:
+                raise failures.poisoned(self, result.detail, outcome="unknown")
+            else:
+                self._poison(result.detail)
+                raise failures.poisoned(self, result.detail, outcome="unknown")
+
+    def _sync_segments(self, up_to: int) -> int | None:
+        """The sync over several segments; None while somebody else has the sync byte."""
+        code, _ = self._writer.lock_sync()
+        if code != codes.OK:
+            return None
+        retired = self._writer.take_retired()
+        try:
+            synced = self._slots.read_synced(self.slot)
+            if synced is not None and synced.offset >= up_to and not retired:
+                return synced.offset
+            return sync_segments_locked(
+                self._filesystem, self._slots, self.slot, self.directory, retired
+            )
+        except OSError as error:
+            self._poison(error.errno or 0)
+            raise failures.poisoned(self, error.errno or 0, outcome="unknown") from error
+        finally:
+            self._writer.unlock_sync()
+            for descriptor in retired:
+                self._filesystem.close(descriptor)
+
+    def _poison(self, number: int) -> None:
+        """Refuse every further write, in every process, until the partition is recovered."""
+        with self.locked():
+            state = self.state()
+            if not state.poisoned:
+                self._slots.publish_state(self.slot, state._replace(poisoned=number or 5))
+
+    # ---------------------------------------------------------------- reading
+
+    def fetch(self, offset: int, max_bytes: int, cursor: FetchCursor | None = None) -> Fetched:
+        """Whole batches from `offset` on, about `max_bytes` of them, one at least if any.
+
+        The first may begin before `offset`. Raises `OffsetOutOfRangeError`, and
+        `CorruptRecordError` where no batch can be made out; the batches are not checked.
+        """
+        for _ in range(8):
+            try:
+                return self._reader.fetch(self.state(), offset, max_bytes, cursor)
+            except FileNotFoundError:
+                # The set of segments changed between the state and the file: look again.
+                self._reader.close()
+                cursor = None
+        return self._reader.fetch(self.state(), offset, max_bytes, None)
+
+    def offset_for_time(self, timestamp: int) -> OffsetAndTimestamp | None:
+        """The first record whose timestamp is at least `timestamp` (ListOffsets)."""
+        return find_time(self._reader, self.state(), timestamp)
+
+    def offset_of_max_timestamp(self) -> OffsetAndTimestamp | None:
+        """The first record with the largest timestamp (KIP-734)."""
+        return find_largest_timestamp(self._reader, self.state())
+
+    def leader_epochs(self) -> LeaderEpochs:
+        """Where each leader epoch begins, as the partition's checkpoint has it."""
+        return read_leader_epochs(self._filesystem, self.directory)
+
+    def write_producer_snapshot(self) -> None:
+        """Save the idempotent producers as of the log's end, if there are any."""
+        state = self.state()
+        if state.producer_batch_end > 0:
+            with self._producers_lock:
+                self._producers.write_snapshot(state)

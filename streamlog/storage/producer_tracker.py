@@ -1,0 +1,129 @@
+"""A process's copy of a partition's idempotent producers, kept caught up with the log.
+
+Another process may append between a check and the append it allowed. So the append carries
+the condition that no batch with a producer id came since this copy was caught up; when one
+did, the copy reads on from where it was and the check is made again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamlog.errors import CorruptDirectoryError
+from streamlog.record.kernel import RecordBatch
+from streamlog.storage.names import SNAPSHOT, parse_segment_name
+from streamlog.storage.producer_snapshot import read_snapshot, write_snapshot
+from streamlog.storage.producer_state import (
+    Duplicate,
+    ProducerStateTable,
+    producer_batch_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from streamlog.storage.filesystem import Filesystem
+    from streamlog.storage.log_reader import FetchCursor, Fetched
+    from streamlog.storage.shared import PartitionState
+
+    Fetch = Callable[[int, int, FetchCursor | None], Fetched]
+
+_READ_BYTES = 1 << 20
+
+
+class ProducerTracker:
+    """The table and how far it is caught up. Its owner serializes the calls."""
+
+    def __init__(self, filesystem: Filesystem, directory: str, fetch: Fetch) -> None:
+        self._filesystem = filesystem
+        self._directory = directory
+        self._fetch = fetch
+        self._table: ProducerStateTable | None = None
+        self._path_generation = -1
+
+    @property
+    def caught_up(self) -> int:
+        """Every batch below this offset is in the table; -1 before the first catch-up."""
+        return -1 if self._table is None else self._table.end_offset
+
+    def forget(self) -> None:
+        """Start again from the snapshots at the next use."""
+        self._table = None
+
+    def catch_up(self, state: PartitionState) -> ProducerStateTable:
+        """The table with everything below `state.log_end` applied."""
+        if self._table is None or self._path_generation != state.path_generation:
+            self._table = self._newest_snapshot(state)
+            self._path_generation = state.path_generation
+        table = self._table
+        table.end_offset = max(table.end_offset, state.log_start)
+        cursor = None
+        # Nothing with a producer id lies behind producer_batch_end: no need to read it.
+        while table.end_offset < state.producer_batch_end:
+            fetched = self._fetch(table.end_offset, _READ_BYTES, cursor)
+            if not fetched.view:
+                break
+            for batch in iterate(fetched.view):
+                table.apply(producer_batch_of(batch, batch.base_offset))
+            table.end_offset = max(table.end_offset, fetched.next_offset)
+            cursor = fetched.cursor
+        table.end_offset = max(table.end_offset, state.log_end)
+        return table
+
+    def _newest_snapshot(self, state: PartitionState) -> ProducerStateTable:
+        offsets = []
+        for name in self._filesystem.listdir(self._directory):
+            parsed = parse_segment_name(name)
+            if parsed is not None and parsed.suffix == SNAPSHOT:
+                offsets.append(parsed.base_offset)
+        for offset in sorted(offsets, reverse=True):
+            if offset > state.log_end:
+                continue
+            try:
+                return read_snapshot(self._filesystem, self._directory, offset)
+            except (CorruptDirectoryError, FileNotFoundError):
+                continue  # an older one, or the log itself, says the same
+        return ProducerStateTable()
+
+    def check(
+        self, table: ProducerStateTable, batches: list[RecordBatch], log_end: int
+    ) -> Duplicate | None:
+        """Whether the batches may be appended: None, or the duplicate that they are.
+
+        Each is tried on a copy before the next is checked. Raises `OutOfOrderSequenceError`
+        and `InvalidProducerEpochError`.
+        """
+        trial = table.copy_of(batch.producer_id for batch in batches)
+        offset = log_end
+        first: Duplicate | None = None
+        for number, batch in enumerate(batches):
+            candidate = producer_batch_of(batch, offset)
+            duplicate = trial.check(candidate) if batch.producer_id >= 0 else None
+            if duplicate is not None and number == 0:
+                first = duplicate
+            if first is None:
+                trial.apply(candidate)
+                offset += candidate.last_offset - candidate.base_offset + 1
+        return first
+
+    def applied(self, batches: list[RecordBatch], next_offset: int) -> None:
+        """Note batches that this process just appended: their offsets are patched by now."""
+        assert self._table is not None
+        for batch in batches:
+            self._table.apply(producer_batch_of(batch, batch.base_offset))
+        self._table.end_offset = max(self._table.end_offset, next_offset)
+
+    def write_snapshot(self, state: PartitionState) -> None:
+        """Save the table at the log's end, so that nobody has to read the log for it."""
+        table = self.catch_up(state)
+        if len(table):
+            write_snapshot(self._filesystem, self._directory, table)
+
+
+def iterate(view: memoryview | bytearray) -> Iterator[RecordBatch]:
+    """The batches of a buffer of whole ones."""
+    position = 0
+    while position < len(view):
+        batch = RecordBatch(view, position)
+        yield batch
+        position += batch.size

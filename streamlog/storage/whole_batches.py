@@ -1,0 +1,29 @@
+"""How much of a buffer is whole batches: the pure twin of `_fetch.whole_batches`."""
+
+from __future__ import annotations
+
+import struct
+
+_HEADER = 61
+_PREFIX = struct.Struct(">qiib")  # base offset, length, leader epoch, magic
+_LAST_DELTA = struct.Struct(">i")
+
+
+def whole_batches(view: memoryview, expected: int) -> tuple[int, int]:
+    """The bytes of the whole version-2 batches at the start of `view`, and the next offset.
+
+    Stops before a batch that is cut off, or that cannot stand there: its offset below
+    `expected`, its length or its magic wrong. (0, expected) when not even one batch is there.
+    """
+    position = 0
+    while len(view) - position >= _HEADER:
+        base_offset, length, _, magic = _PREFIX.unpack_from(view, position)
+        last_delta = _LAST_DELTA.unpack_from(view, position + 23)[0]
+        size = length + 12
+        if size < _HEADER or magic != 2 or base_offset < expected or last_delta < 0:
+            break
+        if size > len(view) - position:
+            break
+        position += size
+        expected = base_offset + last_delta + 1
+    return position, expected

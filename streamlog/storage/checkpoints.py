@@ -95,7 +95,7 @@ def write_offset_checkpoint(
 def int_or_none(text: str) -> int | None:
     """A decimal of at most 20 characters, or None: no surprise from `int()`'s dialect."""
     stripped = text.strip()
-    digits = stripped[1:] if stripped.startswith("-") else stripped
+    digits = stripped.removeprefix("-")
     if not (digits.isascii() and digits.isdigit()) or len(digits) > 19:
         return None
     return int(stripped)

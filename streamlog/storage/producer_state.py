@@ -16,33 +16,17 @@ import msgspec
 
 from streamlog.errors import InvalidProducerEpochError, OutOfOrderSequenceError
 from streamlog.record.layout import MAX_INT32, increment_sequence
+from streamlog.record.scan_outcome import ProducerBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from streamlog.record.kernel import RecordBatch
 
 RETAINED_BATCHES: Final = 5
 NO_EPOCH: Final = -1
 NO_SEQUENCE: Final = -1
 NO_OFFSET: Final = -1
-
-
-class ProducerBatch(NamedTuple):
-    """What the rules need of a record batch; offsets are those it has, or would get."""
-
-    producer_id: int
-    producer_epoch: int
-    base_sequence: int
-    base_offset: int
-    last_offset: int
-    max_timestamp: int
-    transactional: bool = False
-    control: bool = False
-    coordinator_epoch: int = -1  # of a transaction marker
-
-    @property
-    def last_sequence(self) -> int:
-        """The sequence of the last record; -1 without sequences."""
-        return increment_sequence(self.base_sequence, self.last_offset - self.base_offset)
 
 
 class RetainedBatch(NamedTuple):
@@ -153,8 +137,11 @@ class ProducerStateTable:
                 expected=expected,
             )
 
-    def apply(self, batch: ProducerBatch) -> None:
-        """Note a batch that is in the log. Batches come in the order of their offsets."""
+    def apply(self, batch: ProducerBatch, coordinator_epoch: int = -1) -> None:
+        """Note a batch that is in the log. Batches come in the order of their offsets.
+
+        `coordinator_epoch` is that of a transaction marker, from its record.
+        """
         self.end_offset = max(self.end_offset, batch.last_offset + 1)
         if batch.producer_id < 0:
             return
@@ -165,11 +152,11 @@ class ProducerStateTable:
             state.epoch = batch.producer_epoch
             state.batches = ()
         state.last_timestamp = batch.max_timestamp
-        if batch.control:
+        if batch.is_control:
             state.transaction_first_offset = NO_OFFSET
-            state.coordinator_epoch = max(state.coordinator_epoch, batch.coordinator_epoch)
+            state.coordinator_epoch = max(state.coordinator_epoch, coordinator_epoch)
             return
-        if batch.transactional and state.transaction_first_offset == NO_OFFSET:
+        if batch.is_transactional and state.transaction_first_offset == NO_OFFSET:
             state.transaction_first_offset = batch.base_offset
         state.batches = (
             *state.batches[-(RETAINED_BATCHES - 1) :],
@@ -214,6 +201,22 @@ class ProducerStateTable:
         for producer_id in expired:
             del self._producers[producer_id]
         return len(expired)
+
+
+def producer_batch_of(batch: RecordBatch, base_offset: int) -> ProducerBatch:
+    """What the rules need of a batch that has, or is about to get, `base_offset`."""
+    return ProducerBatch(
+        producer_id=batch.producer_id,
+        producer_epoch=batch.producer_epoch,
+        base_sequence=batch.base_sequence,
+        last_sequence=batch.last_sequence,
+        base_offset=base_offset,
+        last_offset=base_offset + (batch.last_offset - batch.base_offset),
+        max_timestamp=batch.max_timestamp,
+        is_transactional=batch.is_transactional,
+        is_control=batch.is_control,
+        position=batch.position,
+    )
 
 
 def decrement_sequence(sequence: int, delta: int) -> int:

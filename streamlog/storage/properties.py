@@ -123,7 +123,8 @@ def _parse_file(data: bytes, file: str) -> dict[str, str]:
     try:
         return parse_properties(data)
     except ValueError as error:
-        raise CorruptDirectoryError(f"{file} is not a properties file: {error}", file=file) from error
+        text = f"{file} is not a properties file: {error}"
+        raise CorruptDirectoryError(text, file=file) from error
 
 
 def _logical_lines(text: str) -> list[str]:

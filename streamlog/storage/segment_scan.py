@@ -1,0 +1,141 @@
+"""Scanning a segment's file from end to end, whatever its size: maps at once, `pread` in pieces.
+
+The kernel does the walking (`record.scan_segment`); here its runs are put together: over the
+windows that bound memory where there are no maps, and over damage that is stepped over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from streamlog.record.kernel import scan_segment
+from streamlog.record.layout import DEFAULT_INDEX_INTERVAL_BYTES
+from streamlog.storage.indexes import OFFSET_ENTRY, TIME_ENTRY
+from streamlog.storage.segment_file import SegmentFile
+
+if TYPE_CHECKING:
+    from streamlog.record.scan_outcome import ProducerBatch, ScanOutcome, StopReason
+    from streamlog.storage.filesystem import Filesystem
+
+_WINDOW: Final = 32 << 20
+
+
+class SegmentScan(msgspec.Struct):
+    """What was found in a segment so far: good batches up to `position`.
+
+    `stop` says why the last run ended before the end, None when it did not. `next_offset` is
+    the lowest offset that may come next. `offset_index` and `time_index` are what the index
+    files should hold, but for the time index's last entry (`closed_time_index`).
+    """
+
+    base_offset: int
+    size: int
+    position: int = 0
+    next_offset: int = 0
+    stop: StopReason | None = None
+    batch_count: int = 0
+    first_timestamp: int = -1
+    max_timestamp: int = -1
+    max_timestamp_offset: int = -1
+    bytes_since_index_entry: int = 0
+    last_time_index_timestamp: int = -1
+    offset_index: bytearray = msgspec.field(default_factory=bytearray)
+    time_index: bytearray = msgspec.field(default_factory=bytearray)
+    producer_batches: list[ProducerBatch] = msgspec.field(default_factory=list)
+    epochs: list[tuple[int, int]] = msgspec.field(default_factory=list)
+
+    @property
+    def closed_time_index(self) -> bytes:
+        """The time index of a sealed segment: its largest timestamp is always the last entry."""
+        if self.max_timestamp <= self.last_time_index_timestamp:
+            return bytes(self.time_index)
+        return bytes(self.time_index) + TIME_ENTRY.pack(
+            self.max_timestamp, self.max_timestamp_offset - self.base_offset
+        )
+
+
+def open_for_scan(filesystem: Filesystem, path: str, *, writable: bool = True) -> SegmentFile:
+    """The file, mapped for exactly its length where maps work."""
+    return SegmentFile(filesystem, path, filesystem.file_size(path), writable=writable)
+
+
+def scan_on(
+    source: SegmentFile,
+    scan: SegmentScan,
+    *,
+    check_crc_from: int,
+    end: int | None = None,
+    index_interval_bytes: int = DEFAULT_INDEX_INTERVAL_BYTES,
+) -> None:
+    """Scan from `scan.position` to `end` (all of it), or to the first bad batch.
+
+    CRCs are looked at from byte `check_crc_from` on. Raises `InputOutputError` for bytes that
+    the disk does not give.
+    """
+    limit = scan.size if end is None else end
+    window = limit if source.is_mapped else _WINDOW
+    scan.stop = None
+    while scan.position < limit:
+        start = scan.position
+        window_end = min(limit, start + window)
+        # A map is scanned in place, so that positions are the file's own.
+        shift = 0 if source.is_mapped else start
+        view = source.view(shift, window_end - shift)
+        outcome = scan_segment(
+            view,
+            start=start - shift,
+            end=window_end - shift,
+            segment_base_offset=scan.base_offset,
+            expected_offset=scan.next_offset,
+            check_crc_from=max(0, check_crc_from - shift),
+            index_interval_bytes=index_interval_bytes,
+            previous_max_timestamp=scan.max_timestamp,
+            previous_max_timestamp_offset=scan.max_timestamp_offset,
+            bytes_since_index_entry=scan.bytes_since_index_entry,
+            last_time_index_timestamp=scan.last_time_index_timestamp,
+            previous_leader_epoch=scan.epochs[-1][0] if scan.epochs else -1,
+        )
+        _add(scan, outcome, shift)
+        if scan.stop in ("short", "torn") and window_end < limit:
+            # Cut by the window, not by the file.
+            window = window if scan.position > start else window * 2
+            scan.stop = None
+        elif scan.stop is not None:
+            return
+
+
+def next_offset_of(filesystem: Filesystem, path: str, base_offset: int) -> int:
+    """The offset behind the last plausible batch of a segment file; CRCs are not looked at."""
+    source = open_for_scan(filesystem, path)
+    try:
+        scan = SegmentScan(base_offset, source.size_at_open, next_offset=base_offset)
+        scan_on(source, scan, check_crc_from=scan.size)
+        return scan.next_offset
+    finally:
+        source.close()
+
+
+def _add(scan: SegmentScan, outcome: ScanOutcome, shift: int) -> None:
+    if scan.batch_count == 0 and outcome.batch_count:
+        scan.first_timestamp = outcome.first_batch_max_timestamp
+    scan.position = outcome.valid_end + shift
+    scan.next_offset = outcome.next_offset
+    scan.stop = outcome.stop
+    scan.batch_count += outcome.batch_count
+    scan.max_timestamp = outcome.max_timestamp
+    scan.max_timestamp_offset = outcome.max_timestamp_offset
+    scan.bytes_since_index_entry = outcome.bytes_since_index_entry
+    scan.last_time_index_timestamp = outcome.last_time_index_timestamp
+    scan.time_index += outcome.time_index
+    scan.epochs += outcome.epochs
+    if shift == 0:
+        scan.offset_index += outcome.offset_index
+        scan.producer_batches += outcome.producer_batches
+        return
+    for offset, position in OFFSET_ENTRY.iter_unpack(outcome.offset_index):
+        scan.offset_index += OFFSET_ENTRY.pack(offset, position + shift)
+    scan.producer_batches += [
+        batch._replace(position=batch.position + shift) for batch in outcome.producer_batches
+    ]

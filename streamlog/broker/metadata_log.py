@@ -1,0 +1,131 @@
+"""The metadata log as a process sees it: what was replayed of it so far, and how to change it.
+
+`refresh` replays what other processes appended; it costs one load when there is nothing. A
+change is decided on the replayed image and appended on condition that nothing came between;
+otherwise it is decided again. It is synced before it counts.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from streamlog.broker import metadata_records, metadata_snapshot
+from streamlog.broker.metadata_image import MetadataImage
+from streamlog.errors import CorruptDirectoryError
+from streamlog.protocol.metadata_frame import decode_metadata
+from streamlog.record.kernel import RecordBatch
+from streamlog.storage.names import METADATA_TOPIC
+
+if TYPE_CHECKING:
+    from streamlog.clock import Clock
+    from streamlog.storage.filesystem import Filesystem
+    from streamlog.storage.partition_log import PartitionLog
+    from streamlog.storage.properties import MetaProperties
+
+_FETCH_BYTES = 1 << 20
+
+Decide = Callable[[MetadataImage], list[Any]]
+
+
+class MetadataLog:
+    """The image of `__cluster_metadata-0` and the door for changing it. Thread-safe.
+
+    `log` is the partition; `image` is looked at under `lock`, since a refresh changes it.
+    """
+
+    def __init__(
+        self, log: PartitionLog, meta: MetaProperties, filesystem: Filesystem, clock: Clock
+    ) -> None:
+        self.log = log
+        self.meta = meta
+        self.lock = threading.RLock()
+        self.image = MetadataImage()
+        self._filesystem = filesystem
+        self._clock = clock
+        self._next_offset = 0
+        self._load_snapshot()
+
+    @property
+    def next_offset(self) -> int:
+        """The offset behind the last record replayed."""
+        return self._next_offset
+
+    def refresh(self) -> MetadataImage:
+        """The image with everything replayed that is published now."""
+        if self.log.log_end == self._next_offset:
+            return self.image
+        with self.lock:
+            while self._next_offset != self.log.log_end:
+                if self._next_offset < self.log.log_start:
+                    self._load_snapshot()
+                self._replay_some()
+        return self.image
+
+    def change(self, decide: Decide) -> MetadataImage:
+        """Append the records that `decide` returns for the image as it is, and sync them.
+
+        `decide` may be called again on a newer image, when another process was faster; it raises
+        what speaks against the change and returns nothing when there is nothing to change.
+        """
+        with self.lock:
+            while True:
+                records = decide(self.refresh())
+                if not records:
+                    return self.image
+                batch = metadata_records.encode_batch(records, self._clock.now_ms())
+                outcome = self.log.append(
+                    batch, expected_log_end=self._next_offset, now_ms=self._clock.now_ms()
+                )
+                if outcome is not None:
+                    self.log.sync(outcome.log_end)
+                    return self.refresh()
+
+    def sync(self) -> None:
+        """Have on the disk what was replayed: what follows from a record comes after it."""
+        self.log.sync(self._next_offset)
+
+    def _replay_some(self) -> None:
+        fetched = self.log.fetch(self._next_offset, _FETCH_BYTES)
+        if not fetched.view:
+            raise CorruptDirectoryError(
+                f"the metadata log ends at {self.log.log_end}, but has nothing at "
+                f"{self._next_offset}",
+                file=self.log.directory,
+            )
+        self._next_offset = replay_batches(fetched.view, self.image, self._next_offset)
+
+    def _load_snapshot(self) -> None:
+        """Begin from the newest snapshot, where there is one; the log continues it."""
+        found = metadata_snapshot.read_newest(self._filesystem, self.log.directory)
+        if found is None:
+            if self.log.log_start > 0:
+                raise CorruptDirectoryError(
+                    f"the metadata log begins at {self.log.log_start} and no snapshot stands "
+                    "for what came before",
+                    file=self.log.directory,
+                )
+            return
+        end_offset, data = found
+        image = MetadataImage()
+        replay_batches(memoryview(data), image, 0)
+        self.image = image
+        self._next_offset = end_offset
+
+
+def replay_batches(view: memoryview, image: MetadataImage, next_offset: int) -> int:
+    """Replay whole batches from `next_offset` on; the offset behind them.
+
+    Raises `CorruptRecordError` for a batch that does not check.
+    """
+    position = 0
+    while position < len(view):
+        batch = RecordBatch(view, position)
+        batch.check()
+        position += batch.size
+        if not batch.is_control:
+            for record in batch.records(METADATA_TOPIC, 0, next_offset):
+                image.replay(decode_metadata(record.value))
+        next_offset = batch.next_offset
+    return next_offset

@@ -1,0 +1,170 @@
+"""Opening a directory for writing: the lock, the shared files, and what they can be believed.
+
+Who gets the lock alone says `recovering` in the shared header before anything else, and `live`
+when everything is published. Whoever finds another state behind a shared lock starts again.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streamlog.broker.directory import Place, identify, read_or_make_identity
+from streamlog.broker.directory_lock import DirectoryLock
+from streamlog.errors import LockTimeoutError
+from streamlog.storage import names, shared
+from streamlog.storage.properties import MetaProperties, read_meta_properties
+from streamlog.storage.slots import SharedState
+
+if TYPE_CHECKING:
+    from streamlog.clock import Clock
+    from streamlog.storage.filesystem import Filesystem
+
+_MOST_PROCESSES = 4096
+
+
+class Opening(msgspec.Struct):
+    """A directory whose lock is held and whose shared files are open.
+
+    `alone`: this process recovers before anybody else gets in. `clean`: it was closed cleanly.
+    `same_file`: the slots in the shared file are about this directory's files. `believed`:
+    the slots are still true, since no machine crash and no stranger came between.
+    """
+
+    filesystem: Filesystem
+    clock: Clock
+    place: Place
+    mode: int
+    lock: DirectoryLock
+    meta: MetaProperties
+    shared: SharedState
+    shared_descriptor: int
+    locks_descriptor: int
+    alone: bool
+    clean: bool
+    same_file: bool
+    believed: bool
+    liveness: int = -1
+
+    def close_descriptors(self) -> None:
+        """Let go of everything, by closing: the kernel frees the locks."""
+        for descriptor in (self.locks_descriptor, self.shared_descriptor):
+            if descriptor >= 0:
+                self.filesystem.close(descriptor)
+        self.locks_descriptor = self.shared_descriptor = -1
+        self.lock.close()
+
+    def go_live(self) -> None:
+        """Let others in: everything is published."""
+        self.shared.set_header_state(shared.STATE_LIVE)
+        self.lock.share()
+
+
+def open_directory(
+    filesystem: Filesystem, clock: Clock, place: Place, *, mode: int, lock_timeout_ms: int
+) -> Opening:
+    """Take the directory's lock, alone or beside others, and open what is shared.
+
+    Raises `DirectoryInUseError`, `LockTimeoutError`, and what `identify` raises.
+    """
+    identify(filesystem, place, read_only=False)
+    lock = DirectoryLock(filesystem, place.path, timeout_ms=lock_timeout_ms, clock=clock)
+    files: list[int] = []
+    try:
+        alone = lock.acquire()
+        identify(filesystem, place, read_only=False)  # as it is now that nobody changes it
+        make = os.O_CREAT if alone else 0
+        for name in (names.STREAMLOG_LOCKS, names.STREAMLOG_SHARED):
+            flags = os.O_RDWR | os.O_NOFOLLOW | make
+            files.append(filesystem.open(f"{place.path}/{name}", flags, mode))
+        if alone and not _is_same_file(filesystem, files[1]):
+            filesystem.close(files.pop())
+            files.append(_new_shared_file(filesystem, place.path, mode))
+        opening = Opening(
+            filesystem=filesystem,
+            clock=clock,
+            place=place,
+            mode=mode,
+            lock=lock,
+            meta=MetaProperties("", 0, ""),
+            shared=SharedState(filesystem, files[1]),
+            shared_descriptor=files[1],
+            locks_descriptor=files[0],
+            alone=alone,
+            clean=False,
+            same_file=True,
+            believed=True,
+        )
+        if alone:
+            _begin_recovery(opening)
+        else:
+            opening.meta = read_meta_properties(filesystem, place.path)
+        opening.liveness = _claim_liveness(filesystem, opening.locks_descriptor, place.path)
+        return opening
+    except BaseException:
+        for descriptor in files:
+            filesystem.close(descriptor)
+        lock.close()
+        raise
+
+
+def _begin_recovery(opening: Opening) -> None:
+    """Say `recovering` first, then look at what was left and take back the clean mark."""
+    filesystem, path, state = opening.filesystem, opening.place.path, opening.shared
+    header = state.header()
+    boot_id = filesystem.boot_id()
+    opening.same_file = header.magic == shared.MAGIC
+    opening.clean = filesystem.exists(f"{path}/{names.CLEAN}")
+    opening.believed = (
+        opening.same_file
+        and not opening.clean
+        and header.state == shared.STATE_LIVE
+        and header.boot_id == boot_id
+    )
+    state.set_header_state(shared.STATE_RECOVERING)
+    state.advance_progress(os.getpid())
+    identity = filesystem.identity(opening.shared_descriptor)
+    state.initialize_header(boot_id, identity.device, identity.inode)
+    opening.meta = read_or_make_identity(filesystem, path, os.urandom(32), mode=opening.mode)
+    if opening.clean:
+        filesystem.unlink(f"{path}/{names.CLEAN}")
+    # One sync for all of it: from here on a crash is an unclean end of this directory.
+    filesystem.sync_directory(path)
+
+
+def _is_same_file(filesystem: Filesystem, descriptor: int) -> bool:
+    """Whether the file's header says that its slots are about this directory, and not a copy's."""
+    words = struct.unpack("6q", filesystem.pread(descriptor, 48, 0).ljust(48, b"\0"))
+    identity = filesystem.identity(descriptor)
+    found = (words[shared.HEADER_MAGIC], words[shared.HEADER_FORMAT])
+    place = (words[shared.HEADER_DEVICE], words[shared.HEADER_INODE])
+    enough = identity.size >= shared.HEADER_SIZE + shared.SLOT_SIZE
+    known = found == (shared.MAGIC, shared.FORMAT)
+    return enough and known and place == (identity.device, identity.inode)
+
+
+def _new_shared_file(filesystem: Filesystem, path: str, mode: int) -> int:
+    """Another file of that name: whoever still maps the old one, to read, keeps it whole."""
+    name = f"{path}/{names.STREAMLOG_SHARED}"
+    filesystem.unlink(name)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    descriptor = filesystem.open(name, flags, mode)
+    try:
+        SharedState.create(filesystem, descriptor)
+    except BaseException:
+        filesystem.close(descriptor)
+        raise
+    return descriptor
+
+
+def _claim_liveness(filesystem: Filesystem, descriptor: int, path: str) -> int:
+    """Lock the first free liveness byte for as long as this process has the directory open."""
+    for number in range(_MOST_PROCESSES):
+        if filesystem.lock(descriptor, shared.LIVENESS_LOCKS + number, 1, exclusive=True):
+            return number
+    raise LockTimeoutError(
+        f"{path} is open in {_MOST_PROCESSES} processes already", path=path, pid=0
+    )

@@ -1,0 +1,93 @@
+"""The partition logs of one engine: one object a partition, few of them with open files.
+
+A `PartitionLog` is made once and kept, so that all threads share its mutexes; what it costs is
+its descriptors, which it opens at first use and again after they were closed. They are
+counted here, and those longest out of use are closed when the budget is spent. A log syncs
+what is unsynced before it closes: a fresh descriptor may never hear of an old error.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streamlog.storage.partition_log import PartitionLog
+
+Key = tuple[bytes, int]
+
+_SHARE_OF_LIMIT = 4
+_FALLBACK_LIMIT = 1024
+_SMALLEST_BUDGET = 16
+
+
+def default_budget() -> int:
+    """Descriptors for partitions: a quarter of the process's limit (`RLIMIT_NOFILE`)."""
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = _FALLBACK_LIMIT if soft == resource.RLIM_INFINITY else soft
+    return max(limit // _SHARE_OF_LIMIT, _SMALLEST_BUDGET)
+
+
+class OpenPartitions:
+    """Partition logs by topic id and partition. Thread-safe.
+
+    `make` makes a log that has no files open yet. `budget` is a number of descriptors.
+    """
+
+    def __init__(self, make: Callable[[bytes, int], PartitionLog], budget: int) -> None:
+        self._make = make
+        self._budget = budget
+        self._lock = threading.Lock()
+        self._logs: dict[Key, PartitionLog] = {}
+        self._in_use: OrderedDict[Key, PartitionLog] = OrderedDict()  # longest unused first
+
+    def get(self, topic_id: bytes, partition: int) -> PartitionLog:
+        """The partition's log."""
+        key = (topic_id, partition)
+        log = self._logs.get(key)
+        if log is None:
+            with self._lock:
+                log = self._logs.get(key)
+                if log is None:
+                    log = self._logs[key] = self._make(topic_id, partition)
+        return log
+
+    def get_or_none(self, topic_id: bytes, partition: int) -> PartitionLog | None:
+        """The partition's log, if one was made."""
+        return self._logs.get((topic_id, partition))
+
+    def opened(self, log: PartitionLog) -> None:
+        """Count a log that opened files, as the latest used, and close what is over the budget."""
+        with self._lock:
+            key = (log.topic_id, log.partition)
+            self._in_use[key] = log
+            self._in_use.move_to_end(key)
+            evicted = self._over_budget()
+        for other in evicted:
+            other.close()
+
+    def _over_budget(self) -> list[PartitionLog]:
+        """Take the longest unused off the count until the rest fits; never the latest."""
+        held = sum(log.open_descriptors for log in self._in_use.values())
+        evicted = []
+        while held > self._budget and len(self._in_use) > 1:
+            _, log = self._in_use.popitem(last=False)
+            held -= log.open_descriptors
+            evicted.append(log)
+        return evicted
+
+    def logs(self) -> list[PartitionLog]:
+        """Every log made so far."""
+        with self._lock:
+            return list(self._logs.values())
+
+    def forget(self, topic_id: bytes, partition: int) -> PartitionLog | None:
+        """Take out the log of a partition that is gone; who holds it finds it deleted."""
+        key = (topic_id, partition)
+        with self._lock:
+            self._in_use.pop(key, None)
+            return self._logs.pop(key, None)

@@ -1,0 +1,183 @@
+"""The produce path: what a partition's leader checks and changes before a batch is appended.
+
+Validating, deciding what to write and appending are three functions. Everything that needs
+the interpreter happens before the partition's lock is taken (facts 2.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import crc32c
+
+from streamlog.config.settings import LONG_MAX
+from streamlog.errors import InvalidRecordError, InvalidTimestampError, RecordTooLargeError
+from streamlog.record import TimestampType, layout
+from streamlog.record.kernel import RecordBatch, RecordBatchBuilder
+
+if TYPE_CHECKING:
+    from streamlog.config import TopicConfig
+    from streamlog.storage.partition_log import AppendOutcome, PartitionLog
+
+ACKS_ALL = -1
+
+_CODECS = {"uncompressed": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+
+
+def append(log: PartitionLog, batches: bytearray, *, acks: int, now_ms: int) -> AppendOutcome:
+    """Append one or more whole batches to `log` and, with `acks=-1`, have them on the disk.
+
+    `batches` is changed: offsets and epoch are assigned in place. Raises `RecordTooLargeError`,
+    `InvalidTimestampError`, `InvalidRecordError`, and what the log raises; nothing is written
+    then, unless the error's `outcome` says otherwise.
+    """
+    prepared, from_producer = prepare(log, batches, now_ms)
+    outcome = log.append(prepared, check_producers=from_producer, now_ms=now_ms)
+    assert outcome is not None, "an append without a condition cannot fail it"
+    if acks == ACKS_ALL:
+        log.sync(outcome.log_end)
+    else:
+        flush_if_due(log, outcome)
+    return outcome
+
+
+def prepare(log: PartitionLog, batches: bytearray, now_ms: int) -> tuple[bytearray, bool]:
+    """The bytes to append, and whether any of them comes from an idempotent producer."""
+    config = log.config
+    from_producer = False
+    recoded: list[bytearray] | None = None
+    position = 0
+    for batch in _walk(batches):
+        _check_size(log, batch, config)
+        _check_records(log, batch, config, now_ms)
+        from_producer = from_producer or batch.producer_id >= 0
+        codec = _CODECS.get(config.compression_type, batch.codec)
+        if codec != batch.codec:
+            if recoded is None:
+                recoded = [batches[:position]]
+            recoded.append(_recode(log, batch, codec, config))
+        elif recoded is not None:
+            recoded.append(bytearray(batch.view))
+        position += batch.size
+    if recoded is not None:
+        batches = bytearray().join(recoded)
+    if config.message_timestamp_type == "LogAppendTime":
+        _stamp(batches, now_ms)
+    return batches, from_producer
+
+
+def flush_if_due(log: PartitionLog, outcome: AppendOutcome) -> None:
+    """Sync when as many records are unsynced as `flush.messages` allows; the lock is free again."""
+    limit = log.config.flush_messages
+    if limit != LONG_MAX and outcome.log_end - log.synced_end >= limit:
+        log.sync(outcome.log_end)
+
+
+def _walk(batches: bytearray) -> Iterator[RecordBatch]:
+    position = 0
+    while position < len(batches):
+        batch = RecordBatch(batches, position)
+        position += batch.size
+        yield batch
+
+
+def _check_size(log: PartitionLog, batch: RecordBatch, config: TopicConfig) -> None:
+    limit = min(config.max_message_bytes, config.segment_bytes)
+    if batch.size > limit:
+        raise RecordTooLargeError(
+            f"a batch of {batch.size} bytes is more than {log.topic!r} takes ({limit}); make "
+            "batches smaller, or raise the topic's max_message_bytes",
+            topic=log.topic,
+            partition=log.partition,
+            size=batch.size,
+            limit=limit,
+        )
+
+
+def _check_records(log: PartitionLog, batch: RecordBatch, config: TopicConfig, now_ms: int) -> None:
+    if batch.is_control:
+        raise InvalidRecordError(
+            "control batches are written by coordinators only",
+            topic=log.topic,
+            partition=log.partition,
+        )
+    if config.message_timestamp_type == "CreateTime":
+        if batch.timestamp_type != TimestampType.CREATE_TIME:
+            raise _bad_timestamp(log, batch.max_timestamp, "carries the log's time, not its own")
+        if batch.max_timestamp - now_ms > config.message_timestamp_after_max_ms:
+            raise _bad_timestamp(
+                log,
+                batch.max_timestamp,
+                f"is more than message_timestamp_after_max_ms="
+                f"{config.message_timestamp_after_max_ms} after now",
+            )
+        if config.message_timestamp_before_max_ms != LONG_MAX:
+            _check_oldest(log, batch, now_ms - config.message_timestamp_before_max_ms)
+    if config.is_compacted:
+        _check_keys(log, batch)
+
+
+def _check_oldest(log: PartitionLog, batch: RecordBatch, limit: int) -> None:
+    for record in batch.records(log.topic, log.partition):
+        if -1 < record.timestamp < limit:
+            raise _bad_timestamp(
+                log, record.timestamp, "is older than message_timestamp_before_max_ms allows"
+            )
+
+
+def _check_keys(log: PartitionLog, batch: RecordBatch) -> None:
+    for record in batch.records(log.topic, log.partition):
+        if record.key is None:
+            raise InvalidRecordError(
+                f"topic {log.topic!r} is compacted: every record needs a key",
+                topic=log.topic,
+                partition=log.partition,
+            )
+
+
+def _bad_timestamp(log: PartitionLog, timestamp: int, why: str) -> InvalidTimestampError:
+    return InvalidTimestampError(
+        f"the timestamp {timestamp} {why}",
+        topic=log.topic,
+        partition=log.partition,
+        timestamp=timestamp,
+    )
+
+
+def _recode(log: PartitionLog, batch: RecordBatch, codec: int, config: TopicConfig) -> bytearray:
+    """The same records under the topic's codec."""
+    levels = {
+        1: config.compression_gzip_level,
+        3: config.compression_lz4_level,
+        4: config.compression_zstd_level,
+    }
+    level = levels.get(codec)
+    builder = RecordBatchBuilder(
+        codec=codec,
+        level=None if level == -1 and codec == 1 else level,
+        producer_id=batch.producer_id,
+        producer_epoch=batch.producer_epoch,
+        base_sequence=batch.base_sequence,
+        transactional=batch.is_transactional,
+    )
+    for record in batch.records(log.topic, log.partition):
+        builder.append(record.timestamp, record.key, record.value, record.headers)
+    return builder.build()
+
+
+def _stamp(batches: bytearray, now_ms: int) -> None:
+    """Make `now_ms` the time of every record: LogAppendTime, before the lock is taken."""
+    position = 0
+    while position < len(batches):
+        size = (
+            layout.LOG_OVERHEAD + layout.INT32.unpack_from(batches, position + layout.LENGTH_AT)[0]
+        )
+        attributes = layout.INT16.unpack_from(batches, position + layout.ATTRIBUTES_AT)[0]
+        layout.INT16.pack_into(
+            batches, position + layout.ATTRIBUTES_AT, attributes | layout.TIMESTAMP_TYPE_BIT
+        )
+        layout.INT64.pack_into(batches, position + layout.MAX_TIMESTAMP_AT, now_ms)
+        covered = memoryview(batches)[position + layout.ATTRIBUTES_AT : position + size]
+        layout.UINT32.pack_into(batches, position + layout.CRC_AT, crc32c.crc32c(covered))
+        position += size

@@ -1,0 +1,97 @@
+"""One engine a directory and process: the second `open` shares the first one's.
+
+Two descriptors of one lock file in one process would not know of each other, and two handles
+on one partition would not share a mutex. Directories are told apart by device and inode.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from streamlog.broker.directory import find_place
+from streamlog.broker.fork import on_fork
+
+if TYPE_CHECKING:
+    from streamlog.broker.engine import Engine
+    from streamlog.clock import Clock
+    from streamlog.config import OpenConfig
+    from streamlog.storage.filesystem import Filesystem
+
+
+class _Key(NamedTuple):
+    filesystem: int
+    device: int
+    inode: int
+    read_only: bool
+
+
+class _Registry:
+    """The engines of this process with how often each was opened."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.engines: dict[_Key, Engine] = {}
+        self.counts: dict[_Key, int] = {}
+        self.forks_are_watched = False
+
+
+_registry = _Registry()
+
+
+def open_engine(
+    path: str,
+    *,
+    create: bool,
+    read_only: bool,
+    mode: int,
+    config: OpenConfig,
+    filesystem: Filesystem,
+    clock: Clock,
+) -> Engine:
+    """This process's engine on `path`; one more that has to be released."""
+    from streamlog.broker.engine import open_for_writing
+
+    with _registry.lock:
+        place = find_place(filesystem, path, create=create, read_only=read_only, mode=mode)
+        identity = filesystem.identity(place.path)
+        key = _Key(id(filesystem), identity.device, identity.inode, read_only)
+        engine = _registry.engines.get(key)
+        if engine is None:
+            _watch_forks()
+            engine = open_for_writing(
+                place, mode=mode, config=config, filesystem=filesystem, clock=clock
+            )
+            _registry.engines[key] = engine
+            _registry.counts[key] = 0
+        _registry.counts[key] += 1
+        return engine
+
+
+def release(engine: Engine) -> None:
+    """Give an engine back; the last release closes it. A child's copy is only forgotten."""
+    if engine.is_foreign:
+        return
+    with _registry.lock:
+        key = next((key for key, known in _registry.engines.items() if known is engine), None)
+        if key is None:
+            return
+        _registry.counts[key] -= 1
+        if _registry.counts[key] == 0:
+            del _registry.engines[key], _registry.counts[key]
+            engine.close_now()
+
+
+def _watch_forks() -> None:
+    if not _registry.forks_are_watched:
+        _registry.forks_are_watched = True
+        on_fork(_forget_parents_engines)
+
+
+def _forget_parents_engines() -> None:
+    """In a child: another thread may have held the lock, so a new registry takes its place."""
+    global _registry
+    former, _registry = _registry, _Registry()
+    _registry.forks_are_watched = True
+    for engine in former.engines.values():
+        engine.forget_parent()

@@ -30,7 +30,7 @@ _OFFSET_ENTRY = struct.Struct(">ii")
 _ENTRIES_A_WRITE = 64
 
 
-class _Malformed(Exception):
+class _MalformedError(Exception):
     """The bytes are not whole version-2 batches."""
 
 
@@ -41,7 +41,7 @@ class _Batch:
 
     def __init__(self, data: memoryview, position: int) -> None:
         if len(data) - position < _HEADER:
-            raise _Malformed
+            raise _MalformedError
         self.position = position
         self.size = _INT32.unpack_from(data, position + 8)[0] + 12
         self.last_delta = _INT32.unpack_from(data, position + 23)[0]
@@ -49,7 +49,7 @@ class _Batch:
         self.producer_id = _INT64.unpack_from(data, position + 43)[0]
         fits = _HEADER <= self.size <= len(data) - position
         if not fits or data[position + 16] != 2 or self.last_delta < 0:
-            raise _Malformed
+            raise _MalformedError
 
 
 def _walk(data: memoryview) -> Iterator[_Batch]:
@@ -92,7 +92,7 @@ class PartitionWriter(PartitionHandle):
             return AppendResult(refused[0], state.log_end, state.log_end, False, refused[1])
         try:
             batches = list(_walk(data))
-        except _Malformed:
+        except _MalformedError:
             batches = []
         if not batches:
             return AppendResult(codes.MALFORMED, state.log_end, state.log_end, False, 0)

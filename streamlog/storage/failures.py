@@ -38,7 +38,7 @@ def append_failed(log: PartitionLog, result: AppendResult, size: int) -> Streaml
     if result.code == codes.POISONED:
         return poisoned(log, result.detail, outcome="not_written")
     if result.code == codes.TOO_LARGE:
-        limit = log.config.internal_segment_bytes or log.config.segment_bytes
+        limit = log.config.segment_bytes
         return RecordTooLargeError(
             f"{size} bytes for {log.topic}-{log.partition} are more than a whole segment "
             f"({limit} bytes); raise segment_bytes or send less at once",

@@ -45,7 +45,6 @@ class Fetched(NamedTuple):
 
 
 _NOTHING = memoryview(b"")
-_TRIES = 8
 
 
 class LogReader:

@@ -104,7 +104,7 @@ class PartitionLog:
         """Take over settings that changed."""
         self.config = config
         writer = self._writer
-        writer.segment_bytes = config.internal_segment_bytes or config.segment_bytes
+        writer.segment_bytes = config.segment_bytes
         writer.segment_ms = config.segment_ms
         writer.index_interval_bytes = config.index_interval_bytes
         writer.segment_index_bytes = config.segment_index_bytes
@@ -295,7 +295,8 @@ class PartitionLog:
         while True:
             result = self._writer.sync(up_to)
             if result.code == codes.OK:
-                return int(result.offset)
+                reached: int = result.offset
+                return reached
             if result.code == codes.NEEDS_SEGMENTS:
                 reached = self._sync_segments(up_to)
                 if reached is not None:

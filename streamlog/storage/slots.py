@@ -161,7 +161,8 @@ class SharedState:
         words[first + shared.SLOT_SEQUENCE] = sequence
 
     def read_state(self, slot: int) -> PartitionState:
-        return self.map.read_state(slot)
+        state: PartitionState = self.map.read_state(slot)
+        return state
 
     def slot_key(self, slot: int) -> tuple[bytes, int]:
         """The topic id and the partition of a slot."""

@@ -28,6 +28,8 @@ if COMPILED:
 else:
     from streamlog.storage.whole_batches import whole_batches
 
+__all__ = ["COMPILED", "map_slots", "open_read_map", "open_writer", "whole_batches"]
+
 
 def map_slots(filesystem: Filesystem, descriptor: int) -> Any:
     """The mapped `streamlog.shared`: a compiled `SharedMap`, or its twin."""

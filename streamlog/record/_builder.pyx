@@ -13,6 +13,7 @@ from streamlog.record._encode cimport (
     Span,
     body_size,
     close_span,
+    difference,
     headers_size,
     open_span,
     store32,
@@ -160,7 +161,7 @@ cdef class RecordBatchBuilder:
         return self.count - 1
 
     cdef int _write(self, int64_t timestamp, Span* key, Span* value, tuple headers) except -1:
-        cdef int64_t delta = timestamp - self.base_timestamp if self.count else 0
+        cdef int64_t delta = difference(timestamp, self.base_timestamp) if self.count else 0
         cdef Py_ssize_t size_of_headers = headers_size(headers) if headers else 1
         cdef Py_ssize_t body = body_size(
             delta, self.count, key.size, value.size, size_of_headers

@@ -12,6 +12,7 @@ from streamlog.record._encode cimport (
     Span,
     body_size,
     close_span,
+    difference,
     headers_size,
     open_span,
     varint_size,
@@ -217,7 +218,7 @@ cdef class BatchWriter:
         cdef Py_ssize_t body = 0, size = 0
         cdef uint8_t* p
         if header.count:
-            delta = timestamp - header.base_timestamp
+            delta = difference(timestamp, header.base_timestamp)
             body = body_size(delta, header.count, key.size, value.size, size_of_headers)
             size = varint_size(body) + body
             if self.used - self.start + size > self.batch_size:

@@ -66,6 +66,11 @@ cdef inline void store64(uint8_t* p, int64_t value) noexcept nogil:
     store32(p + 4, <int32_t>(<uint32_t>(<uint64_t>value)))
 
 
+cdef inline int64_t difference(int64_t timestamp, int64_t base_timestamp) noexcept nogil:
+    """A timestamp delta, which wraps."""
+    return <int64_t>(<uint64_t>timestamp - <uint64_t>base_timestamp)
+
+
 cdef inline uint64_t zigzag(int64_t value) noexcept nogil:
     return (<uint64_t>value << 1) ^ (<uint64_t>0 - <uint64_t>(value < 0))
 

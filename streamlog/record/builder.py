@@ -95,13 +95,12 @@ class RecordBatchBuilder:
         raw_value = optional_bytes_of(value, "value")
         raw_headers = encoded_headers(headers)
         base = self.base_timestamp if self.count else timestamp
-        body = encode.body_size(timestamp - base, self.count, raw_key, raw_value, raw_headers)
+        delta = encode.timestamp_delta(timestamp, base)
+        body = encode.body_size(delta, self.count, raw_key, raw_value, raw_headers)
         size = len(self._out) + varint_size(body) + body
         if size > layout.MAX_INT32:
             raise encode.batch_too_large(size)
-        encode.append_record(
-            self._out, body, timestamp - base, self.count, raw_key, raw_value, raw_headers
-        )
+        encode.append_record(self._out, body, delta, self.count, raw_key, raw_value, raw_headers)
         if self.count == 0:
             self.base_timestamp = self.max_timestamp = self.min_timestamp = timestamp
         else:

@@ -91,19 +91,18 @@ class _BatchWriter:
         raw_value = optional_bytes_of(value, f"values[{index}]")
         raw_headers = encoded_headers(headers)
         if self.count:
-            body = encode.body_size(
-                timestamp - self.base_timestamp, self.count, raw_key, raw_value, raw_headers
-            )
+            delta = encode.timestamp_delta(timestamp, self.base_timestamp)
+            body = encode.body_size(delta, self.count, raw_key, raw_value, raw_headers)
             if len(self.out) - self.start + varint_size(body) + body > self.batch_size:
                 self.finish()
         if not self.count:
             self.out += bytes(HEADER_SIZE)
             self.base_timestamp = self.max_timestamp = timestamp
+            delta = 0
             body = encode.body_size(0, 0, raw_key, raw_value, raw_headers)
             size = HEADER_SIZE + varint_size(body) + body
             if size > layout.MAX_INT32:
                 raise encode.batch_too_large(size)
-        delta = timestamp - self.base_timestamp
         encode.append_record(self.out, body, delta, self.count, raw_key, raw_value, raw_headers)
         self.max_timestamp = max(self.max_timestamp, timestamp)
         self.count += 1

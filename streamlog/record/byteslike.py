@@ -15,9 +15,12 @@ def bytes_of(value: Any, name: str) -> bytes:
     if isinstance(value, bytes):
         return value
     try:
-        return memoryview(value).tobytes()
+        view = memoryview(value)
     except TypeError:
         raise not_bytes(name, value) from None
+    if not view.c_contiguous:
+        raise not_bytes(name, value)
+    return view.tobytes()
 
 
 def optional_bytes_of(value: Any, name: str) -> bytes | None:

@@ -75,6 +75,11 @@ def checked_timestamp(timestamp: object, name: str) -> int:
     return timestamp
 
 
+def timestamp_delta(timestamp: int, base_timestamp: int) -> int:
+    """What is written for `timestamp`: an int64 that wraps (from -1 to 2^63 - 1 is too far)."""
+    return ((timestamp - base_timestamp + 2**63) & (2**64 - 1)) - 2**63
+
+
 def invalid_timestamp(timestamp: int, name: str) -> InvalidTimestampError:
     return InvalidTimestampError(
         f"{name} must be ms since 1970, or -1 for none, not {timestamp}", timestamp=timestamp

@@ -18,7 +18,10 @@ _MASK = 0xFFFFFFFF
 
 def murmur2(data: bytes | bytearray | memoryview) -> int:
     """The hash of `data`, as Java's signed 32-bit int."""
-    raw = bytes_of(data, "data")
+    return _hash(bytes_of(data, "data"))
+
+
+def _hash(raw: bytes) -> int:
     length = len(raw)
     value = (_SEED ^ length) & _MASK
     whole = length & ~3
@@ -41,7 +44,7 @@ def partition_for_key(key: bytes | bytearray | memoryview, partition_count: int)
     """
     if partition_count < 1:
         raise ValueError(f"partition_count must be at least 1, not {partition_count}")
-    return (murmur2(key) & 0x7FFFFFFF) % partition_count
+    return (_hash(bytes_of(key, "key")) & 0x7FFFFFFF) % partition_count
 
 
 def partition_many(
@@ -55,7 +58,7 @@ def partition_many(
         (
             -1
             if key is None
-            else (murmur2(bytes_of(key, f"keys[{index}]")) & 0x7FFFFFFF) % partition_count
+            else (_hash(bytes_of(key, f"keys[{index}]")) & 0x7FFFFFFF) % partition_count
             for index, key in enumerate(keys)
         ),
     )

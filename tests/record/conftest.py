@@ -32,7 +32,9 @@ def load_kernel(name: str) -> Any:
     if name == "compiled" and importlib.util.find_spec("streamlog.record._records") is None:
         pytest.skip("the compiled kernel was not built: no C compiler at installation")
     modules = [importlib.import_module(f"streamlog.record.{module}") for module in MODULES[name]]
-    found = {key: getattr(module, key) for key in NAMES for module in modules if key in vars(module)}
+    found = {
+        key: getattr(module, key) for key in NAMES for module in modules if key in vars(module)
+    }
     return SimpleNamespace(name=name, **found)
 
 

@@ -127,7 +127,9 @@ def test_a_delete_horizon_is_the_base_of_negative_deltas(kernel):
 
 
 def test_header_keys_that_are_not_utf8_survive(kernel):
-    first = next(iter(kernel.RecordBatch(TWO_RECORDS.replace(b"\x02h\x02x", b"\x02\xff\x02x"))), None)
+    first = next(
+        iter(kernel.RecordBatch(TWO_RECORDS.replace(b"\x02h\x02x", b"\x02\xff\x02x"))), None
+    )
     assert first is not None
     raw = TWO_RECORDS.replace(b"\x02h\x02x", b"\x02\xff\x02x")
     record = list(kernel.RecordBatch(raw))[1]

@@ -14,8 +14,15 @@ from streamlog.record._decode cimport load16, load32, load64, loadu32, read_vari
 from crc32c import crc32c as _crc32c
 
 from streamlog.record.compression import decompress as _decompress
-from streamlog.record.corruption import legacy_format, malformed_batch, malformed_record
-from streamlog.record.iterator import BAD_FIELDS, BAD_LENGTH, BAD_OFFSET, LEFT_OVER
+from streamlog.record.corruption import (
+    BAD_FIELDS,
+    BAD_LENGTH,
+    BAD_OFFSET,
+    LEFT_OVER,
+    legacy_format,
+    malformed_batch,
+    malformed_record,
+)
 from streamlog.record.layout import DEFAULT_DECOMPRESSED_LIMIT as _DEFAULT_LIMIT
 from streamlog.record.timestamp_type import TimestampType
 

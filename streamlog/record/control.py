@@ -21,6 +21,8 @@ _VERSION: Final = 0
 
 
 class ControlType(IntEnum):
+    """What a control record says."""
+
     ABORT = 0
     COMMIT = 1
     LEADER_CHANGE = 2

@@ -5,6 +5,11 @@ from __future__ import annotations
 from streamlog.errors import CorruptRecordError, UnsupportedFormatError
 from streamlog.record.layout import MAGIC
 
+BAD_LENGTH = "its length does not fit"
+BAD_FIELDS = "its fields do not fit its length"
+BAD_OFFSET = "its offset is out of order"
+LEFT_OVER = "bytes are left over behind the last record"
+
 
 def malformed_record(base_offset: int, index: int, reason: str) -> CorruptRecordError:
     return CorruptRecordError(

@@ -8,16 +8,17 @@ length varint (bytes behind it) | attributes int8 | timestamp delta varlong | of
 from __future__ import annotations
 
 from streamlog.record.byteslike import header_key
-from streamlog.record.corruption import malformed_record
+from streamlog.record.corruption import (
+    BAD_FIELDS,
+    BAD_LENGTH,
+    BAD_OFFSET,
+    LEFT_OVER,
+    malformed_record,
+)
 from streamlog.record.layout import MAX_INT32
 from streamlog.record.record import Record
 from streamlog.record.timestamp_type import TimestampType
 from streamlog.record.varint import read_varint, read_varlong
-
-BAD_LENGTH = "its length does not fit"
-BAD_FIELDS = "its fields do not fit its length"
-BAD_OFFSET = "its offset is out of order"
-LEFT_OVER = "bytes are left over behind the last record"
 
 
 class BatchFrame:

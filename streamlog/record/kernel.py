@@ -7,6 +7,7 @@ one runs. Everything that works on records imports these names from here.
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from streamlog.errors import ConfigError
@@ -37,10 +38,21 @@ if TYPE_CHECKING or KERNEL == "pure":
     from streamlog.record.record import Record
     from streamlog.record.scan import count_good_batches, scan_segment
 else:
-    from streamlog.record._builder import RecordBatchBuilder
-    from streamlog.record._bulk import encode_many, murmur2, partition_for_key, partition_many
-    from streamlog.record._records import Record, RecordBatch, RecordIterator
-    from streamlog.record._scan import count_good_batches, scan_segment
+    # By name, since an extension may not be there: whoever reads the imports of the package
+    # without running it (types, import contracts) sees the twins, which have the same names.
+    _records = import_module("streamlog.record._records")
+    _bulk = import_module("streamlog.record._bulk")
+    _scan = import_module("streamlog.record._scan")
+    Record = _records.Record
+    RecordBatch = _records.RecordBatch
+    RecordIterator = _records.RecordIterator
+    RecordBatchBuilder = import_module("streamlog.record._builder").RecordBatchBuilder
+    encode_many = _bulk.encode_many
+    murmur2 = _bulk.murmur2
+    partition_for_key = _bulk.partition_for_key
+    partition_many = _bulk.partition_many
+    scan_segment = _scan.scan_segment
+    count_good_batches = _scan.count_good_batches
 
 __all__ = [
     "KERNEL",

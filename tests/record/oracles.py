@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import warnings
 
+from aiokafka.partitioner import murmur2 as aiokafka_murmur2
 from aiokafka.record.default_records import DefaultRecordBatch as AiokafkaBatch
 from aiokafka.record.default_records import DefaultRecordBatchBuilder as AiokafkaBuilder
-
-from aiokafka.partitioner import murmur2 as aiokafka_murmur2
 
 with warnings.catch_warnings():
     # kafka-python reads its definitions through a function that Python 3.11 deprecates.

@@ -28,7 +28,9 @@ def test_the_golden_batch_is_read(kernel):
     assert (batch.base_timestamp, batch.max_timestamp) == (NOW, NOW + 5)
     assert (batch.leader_epoch, batch.producer_id, batch.producer_epoch) == (-1, -1, -1)
     assert (batch.base_sequence, batch.last_sequence, batch.crc) == (-1, -1, 0x37827B3A)
-    assert not (batch.is_transactional or batch.is_control or batch.has_delete_horizon)
+    assert not (batch.is_transactional)
+    assert not (batch.is_control)
+    assert not (batch.has_delete_horizon)
     first, second = batch.records("orders", 3)
     assert (first.key, first.value, first.headers) == (b"k", b"v", ())
     assert (second.key, second.value) == (None, b"hello")
@@ -46,7 +48,8 @@ def test_the_golden_batch_is_written(kernel):
 def test_the_golden_marker_is_read(kernel):
     batch = kernel.RecordBatch(COMMIT_MARKER)
     batch.check()
-    assert batch.is_control and batch.is_transactional
+    assert batch.is_control
+    assert batch.is_transactional
     assert (batch.producer_id, batch.producer_epoch, batch.base_sequence) == (4000, 2, -1)
     (record,) = batch
     assert (record.offset, record.key, record.leader_epoch) == (7, bytes.fromhex("00000001"), 1)
@@ -139,7 +142,9 @@ def test_header_keys_that_are_not_utf8_survive(kernel):
 
 def test_records_are_values(kernel):
     one, other = (list(kernel.RecordBatch(TWO_RECORDS))[1] for _ in range(2))
-    assert one == other and hash(one) == hash(other) and one is not other
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one is not other
     assert one != kernel.Record(topic="", partition=-1, offset=1)
     assert one != "a record"
     assert repr(one).startswith("Record(topic='', partition=-1, offset=1, timestamp=")

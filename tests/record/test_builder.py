@@ -44,7 +44,8 @@ def test_every_setting_reaches_the_header(kernels, codec):
     batch.check()
     for name in ("codec", "timestamp_type", "producer_id", "producer_epoch", "base_sequence"):
         assert getattr(batch, name) == settings[name]
-    assert batch.is_transactional and batch.is_control
+    assert batch.is_transactional
+    assert batch.is_control
     assert (batch.leader_epoch, batch.base_offset) == (7, 2**40)
 
 

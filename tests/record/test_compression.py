@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tracemalloc
 import zlib
+from contextlib import suppress
 
 import lz4.frame
 import pytest
@@ -65,19 +66,15 @@ def test_flipped_bits_are_an_error_or_other_bytes_but_never_more_than_the_limit(
     for bit in range(8 * len(packed)):
         flipped = bytearray(packed)
         flipped[bit // 8] ^= 1 << bit % 8
-        try:
+        with suppress(DecompressionError):
             assert len(decompress(codec, bytes(flipped), 4000)) <= 4000
-        except DecompressionError:
-            pass
 
 
 @compressing
 @given(data=st.binary(max_size=300))
 def test_any_bytes_are_an_error_or_within_the_limit(codec, data):
-    try:
+    with suppress(DecompressionError):
         assert len(decompress(codec, data, 1000)) <= 1000
-    except DecompressionError:
-        pass
 
 
 def bombs() -> dict[str, tuple[int, bytes]]:
@@ -204,7 +201,8 @@ def test_a_zstd_window_of_gigabytes_is_refused():
 def test_gzip_is_one_plain_member():
     stream = zlib.decompressobj(31)
     assert stream.decompress(compress(GZIP, TEXT)) == TEXT
-    assert stream.eof and not stream.unused_data
+    assert stream.eof
+    assert not stream.unused_data
 
 
 @pytest.mark.parametrize(

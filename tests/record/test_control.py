@@ -37,7 +37,8 @@ def test_other_control_batches_are_no_markers(kernel):
     batch = kernel.RecordBatch(
         build_control_batch(ControlType.LEADER_CHANGE, b"body", timestamp=NOW, leader_epoch=4)
     )
-    assert batch.is_control and not batch.is_transactional
+    assert batch.is_control
+    assert not batch.is_transactional
     assert parse_end_transaction_marker(batch) is None
     assert parse_control_batch(batch) == (ControlKey(0, ControlType.LEADER_CHANGE), b"body")
 

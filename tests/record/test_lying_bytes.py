@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamlog.errors import StreamlogError, CorruptRecordError
+from streamlog.errors import CorruptRecordError, StreamlogError
 from streamlog.record.varint import append_varint
 from streamlog.record.verify import verify_batch_records
 from tests.record.conftest import load_kernel

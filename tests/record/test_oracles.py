@@ -13,7 +13,6 @@ from tests.record.conftest import load_kernel
 from tests.record.oracles import DECODERS, ENCODERS
 from tests.record.samples import CODECS, NOW, RECORDS, build, fields
 
-
 LARGE = [(NOW + index, b"key-%d" % index, bytes([index % 251]) * 3000, []) for index in range(120)]
 
 timestamps = st.integers(0, 2**52)

@@ -22,6 +22,27 @@ _ENOUGH_BYTES = 256 << 20
 _LOCK_SUFFIX = ".lock"
 
 
+class MemoryFilesystem(Filesystem):
+    """The operating system's files, of a place where syncing would be for nothing."""
+
+    def fdatasync(self, descriptor: int) -> None:
+        """Nothing: what is private to a process does not outlive it."""
+
+    def fsync(self, descriptor: int) -> None:
+        """Nothing, as above."""
+
+    def sync_directory(self, path: str) -> None:
+        """Nothing, as above."""
+
+    def kind(self, path: str) -> str:
+        """What RAM calls itself, also where a disk had to serve."""
+        return "tmpfs"
+
+
+OS_FILES: Filesystem = OS_FILESYSTEM
+MEMORY_FILES: Filesystem = MemoryFilesystem()
+
+
 class MemoryDirectory(msgspec.Struct):
     """One private directory, held by the lock on `descriptor`. `pid` made it."""
 

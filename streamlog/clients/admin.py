@@ -139,9 +139,9 @@ class Admin:
         topics = engine.topics().values()
         return DirectoryDescription(
             path=self._log.path,
-            cluster_id=engine.meta.cluster_id,
-            node_id=engine.meta.node_id,
-            directory_id=engine.meta.directory_id,
+            cluster_id=engine.metadata.meta.cluster_id,
+            node_id=engine.metadata.meta.node_id,
+            directory_id=engine.metadata.meta.directory_id,
             file_system=engine.place.kind,
             durable=engine.place.durable,
             read_only=self._log.read_only,

@@ -278,7 +278,7 @@ class Consumer:
         self._guard.closed = True
         self._fetcher.stream.close()
         if not self._guard.forked:
-            self._engine.ring_bell()
+            self._engine.ring()
             self._guard.wait_until_idle(timeout)
 
     def __enter__(self) -> Self:

@@ -53,7 +53,7 @@ class Fetcher:
     def follow(self, subscription: Subscription | None) -> None:
         """Read what `subscription` wants; every position is resolved before this returns."""
         self.drop()
-        version = self._engine.metadata_version()
+        version = self._metadata_end()
         table = PositionTable(self._resolve(subscription))
         self._take_table(table, version)
         self._subscription = subscription
@@ -62,7 +62,7 @@ class Fetcher:
 
     def refresh(self) -> None:
         """Follow changes of the metadata: new partitions and topics, deleted ones, new epochs."""
-        version = self._engine.metadata_version()
+        version = self._metadata_end()
         if version == self._metadata_version:
             return
         self.drop()
@@ -81,16 +81,20 @@ class Fetcher:
     def _resolve(self, subscription: Subscription | None) -> Iterable[AssignedPartition]:
         if subscription is None:
             return []
-        topics = self._engine.topics()
-        return [
-            AssignedPartition(
-                partition,
-                topics[partition.topic].topic_id,
-                self._engine.slot(*partition),
-                self._engine.leader_epoch(*partition),
-            )
-            for partition in subscription.resolve(topics)
-        ]
+        with self._engine.metadata.lock:  # no topic changes between its name and its log
+            topics = self._engine.topics()
+            assigned = []
+            for partition in subscription.resolve(topics):
+                log = self.log(partition)
+                topic_id = topics[partition.topic].topic_id
+                epoch = log.state().leader_epoch
+                assigned.append(AssignedPartition(partition, topic_id, log.slot, epoch))
+        return assigned
+
+    def _metadata_end(self) -> int:
+        """A number that moves with every change of the metadata; one load when nothing did."""
+        self._engine.refresh()
+        return self._engine.metadata.next_offset
 
     # Positions
 

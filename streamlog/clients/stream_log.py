@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from streamlog.broker.engine import Engine
+from streamlog.broker.memory_directory import MEMORY_FILES, OS_FILES
 from streamlog.clients.forking import watch_forks
 from streamlog.errors import ClosedError, ConfigError
 from streamlog.types import TopicDescription
@@ -79,7 +80,7 @@ class StreamLog:
             read_only=read_only,
             mode=mode,
             settings=settings,
-            volatile=self._memory is not None,
+            filesystem=OS_FILES if self._memory is None else MEMORY_FILES,
         )
         self._forked = False
         try:

@@ -100,7 +100,13 @@ cdef class PartitionHandle:
         pthread_mutex_unlock(&self.mutex)
 
     def detach(self):
-        """Give all descriptors back, as a list for the caller to close; idempotent."""
+        """Give all descriptors back, as a list for the caller to close; idempotent.
+
+        Waits for a sync that uses one of them.
+        """
+        while pthread_mutex_trylock(&self.sync_mutex):
+            with nogil:
+                sl_nap(50)
         while pthread_mutex_trylock(&self.mutex):
             with nogil:
                 sl_nap(50)
@@ -112,6 +118,7 @@ cdef class PartitionHandle:
         self.base_offset = self.path_generation = -1
         self.log_fd = self.offset_index_fd = self.time_index_fd = -1
         pthread_mutex_unlock(&self.mutex)
+        pthread_mutex_unlock(&self.sync_mutex)
         return found
 
     cdef void change_files(

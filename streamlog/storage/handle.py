@@ -87,8 +87,11 @@ class PartitionHandle:
         self.base_offset = base_offset
 
     def detach(self) -> list[int]:
-        """Give all descriptors back, for the caller to close; idempotent."""
-        with self._mutex:
+        """Give all descriptors back, for the caller to close; idempotent.
+
+        Waits for a sync that uses one of them.
+        """
+        with self._sync_mutex, self._mutex:
             own = (self.log_fd, self.offset_index_fd, self.time_index_fd)
             found = self._retired + [descriptor for descriptor in own if descriptor >= 0]
             self._retired = []

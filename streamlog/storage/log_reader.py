@@ -45,6 +45,7 @@ class Fetched(NamedTuple):
 
 
 _NOTHING = memoryview(b"")
+_OPEN_SEGMENTS = 16  # of one partition; a process may have some 65,000 maps
 
 
 class LogReader:
@@ -71,6 +72,7 @@ class LogReader:
         self._path_generation = -1
         self._bases: list[int] = []
         self._segments: dict[int, LogSegment] = {}
+        self.open_descriptors = 0  # none where maps work
 
     def close(self) -> None:
         """Forget every segment; views that somebody holds stay valid. Idempotent."""
@@ -80,6 +82,7 @@ class LogReader:
             self._segments.clear()
             self._bases = []
             self._generation = -1
+            self.open_descriptors = 0
 
     # ---------------------------------------------------------------- segments
 
@@ -105,6 +108,10 @@ class LogReader:
                 self._segments.pop(base).close()
         self._generation = state.generation
         self._path_generation = state.path_generation
+        self._count_descriptors()
+
+    def _count_descriptors(self) -> None:
+        self.open_descriptors = sum(segment.descriptors for segment in self._segments.values())
 
     def segment(self, base: int, state: PartitionState) -> LogSegment:
         """The open segment at `base`; FileNotFoundError when it went meanwhile."""
@@ -114,21 +121,25 @@ class LogReader:
         with self._lock:
             found = self._segments.get(base)
             if found is None:
-                length = None
-                if base == state.base_offset:
-                    length = self._map_length and max(self._map_length, state.end_position)
-                elif self._map_length == 0:
-                    length = 0
-                found = self._segments[base] = LogSegment(
-                    self._filesystem,
-                    self._directory,
-                    base,
-                    topic=self._topic,
-                    partition=self._partition,
-                    map_length=length,
-                    writable=self._writable,
-                )
+                if len(self._segments) >= _OPEN_SEGMENTS:
+                    self._segments.pop(next(iter(self._segments))).close()
+                found = self._segments[base] = self._open(base, state)
+            self._count_descriptors()
         return found
+
+    def _open(self, base: int, state: PartitionState) -> LogSegment:
+        length = None if self._map_length else 0
+        if length is None and base == state.base_offset:
+            length = max(self._map_length, state.end_position)
+        return LogSegment(
+            self._filesystem,
+            self._directory,
+            base,
+            topic=self._topic,
+            partition=self._partition,
+            map_length=length,
+            writable=self._writable,
+        )
 
     def limits(
         self, base: int, segment: LogSegment, state: PartitionState

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from streamlog.types import OffsetAndTimestamp
 
 _RETIRED_LIMIT = 8
+_LOOKS = 8
 
 
 class AppendOutcome(NamedTuple):
@@ -98,6 +99,8 @@ class PartitionLog:
             map_length=self._writer.segment_bytes if settings.use_maps else 0,
             writable=not settings.read_only,
         )
+        #: Called after files were opened, by whoever counts descriptors; no lock is held then.
+        self.on_open: Callable[[PartitionLog], None] | None = None
         self._producers = ProducerTracker(filesystem, directory, self.fetch)
 
     def configure(self, config: TopicConfig) -> None:
@@ -227,6 +230,8 @@ class PartitionLog:
             self._writer.attach(*files, state.base_offset, state.path_generation)
         if self.on_open is not None:
             self.on_open(self)
+        if self.on_open is not None:
+            self.on_open(self)
 
     def _open_active(self, state: PartitionState) -> tuple[int, int, int]:
         mode = self.settings.file_mode
@@ -279,7 +284,8 @@ class PartitionLog:
     @property
     def open_descriptors(self) -> int:
         """How many descriptors this partition holds now."""
-        return (3 if self._writer.base_offset >= 0 else 0) + self._writer.retired_count
+        own = 3 if self._writer.base_offset >= 0 else 0
+        return own + self._writer.retired_count + self._reader.open_descriptors
 
     # ---------------------------------------------------------------- sync
 
@@ -346,13 +352,18 @@ class PartitionLog:
         The first may begin before `offset`. Raises `OffsetOutOfRangeError`, and
         `CorruptRecordError` where no batch can be made out; the batches are not checked.
         """
-        for _ in range(8):
+        held = self._reader.open_descriptors
+        for _ in range(_LOOKS):
             try:
-                return self._reader.fetch(self.state(), offset, max_bytes, cursor)
+                fetched = self._reader.fetch(self.state(), offset, max_bytes, cursor)
             except FileNotFoundError:
                 # The set of segments changed between the state and the file: look again.
                 self._reader.close()
                 cursor = None
+                continue
+            if self.on_open is not None and self._reader.open_descriptors > held:
+                self.on_open(self)
+            return fetched
         return self._reader.fetch(self.state(), offset, max_bytes, None)
 
     def offset_for_time(self, timestamp: int) -> OffsetAndTimestamp | None:

@@ -411,12 +411,12 @@ cdef class RecordIterator:
 cdef tuple decode_headers(const uint8_t* p, const uint8_t* end):
     """The headers that fill everything up to `end`; None when they do not."""
     cdef int32_t count = 0, length = 0
-    cdef int32_t index
+    cdef int32_t _index
     cdef list headers = []
     p = read_varint(p, end, &count)
     if p == NULL or count < 0 or count > (end - p) // 2:
         return None
-    for index in range(count):
+    for _index in range(count):
         p = read_varint(p, end, &length)
         if p == NULL or length < 0 or length > end - p:
             return None

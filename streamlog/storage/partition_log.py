@@ -83,7 +83,7 @@ class PartitionLog:
         self.partition = partition
         self.topic_id = topic_id
         self.settings = settings
-        #: Called with this log after it opened files: who counts descriptors closes others then.
+        #: Called around the opening of files, no lock held: who counts descriptors makes room.
         self.on_open: Callable[[PartitionLog], None] | None = None
         self._files_lock = threading.RLock()
         self._producers_lock = threading.Lock()
@@ -99,8 +99,6 @@ class PartitionLog:
             map_length=self._writer.segment_bytes if settings.use_maps else 0,
             writable=not settings.read_only,
         )
-        #: Called after files were opened, by whoever counts descriptors; no lock is held then.
-        self.on_open: Callable[[PartitionLog], None] | None = None
         self._producers = ProducerTracker(filesystem, directory, self.fetch)
 
     def configure(self, config: TopicConfig) -> None:
@@ -219,8 +217,14 @@ class PartitionLog:
 
     def _open_files(self) -> None:
         """Open the active segment that is published now, for appending."""
+        if self.on_open is not None:
+            self.on_open(self)
         with self._files_lock:
             state = self.state()
+            if self._writer.path_generation not in {-1, state.path_generation}:
+                # The file of that name is another one: what became of the old one is no matter,
+                # and a sync of it may fail for ever.
+                self._close_descriptors()
             if self._writer.retired_count > _RETIRED_LIMIT:
                 self.sync(0)
             try:
@@ -228,8 +232,6 @@ class PartitionLog:
             except OSError as error:
                 raise failures.cannot_open(self, error) from error
             self._writer.attach(*files, state.base_offset, state.path_generation)
-        if self.on_open is not None:
-            self.on_open(self)
         if self.on_open is not None:
             self.on_open(self)
 
@@ -276,10 +278,13 @@ class PartitionLog:
 
     def abandon(self) -> None:
         """Close every descriptor without syncing: a fork's copies, or after a failed sync."""
-        for descriptor in self._writer.detach():
-            self._filesystem.close(descriptor)
+        self._close_descriptors()
         self._reader.close()
         self._producers.forget()
+
+    def _close_descriptors(self) -> None:
+        for descriptor in self._writer.detach():  # waits for a sync that uses one
+            self._filesystem.close(descriptor)
 
     @property
     def open_descriptors(self) -> int:

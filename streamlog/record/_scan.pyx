@@ -18,6 +18,7 @@ from streamlog.record.scan_outcome import ProducerBatch, ScanOutcome
 cdef enum:
     HEADER_SIZE = 61
 cdef int64_t MAX_INT32 = 0x7FFFFFFF
+cdef int64_t MAX_INT64 = 0x7FFFFFFFFFFFFFFF
 
 
 def scan_segment(
@@ -28,6 +29,7 @@ def scan_segment(
     int64_t segment_base_offset,
     int64_t expected_offset,
     Py_ssize_t check_crc_from=0,
+    int64_t no_gaps_from=MAX_INT64,
     Py_ssize_t index_interval_bytes=4096,
     int64_t previous_max_timestamp=-1,
     int64_t previous_max_timestamp_offset=-1,
@@ -38,9 +40,9 @@ def scan_segment(
     """Walk the whole batches in `buffer[start:end]` up to the first bad one.
 
     A batch is good when it fits, has magic 2, matches its CRC (looked at from position
-    `check_crc_from` on) and continues the offsets: not before `expected_offset`; gaps are what
-    compaction leaves. The `previous_...` values carry over from an earlier scan of the same
-    segment. Index entries follow Kafka's rule (`LogSegment.append`): before a batch is added,
+    `check_crc_from` on) and continues the offsets: not before `expected_offset`, and from
+    position `no_gaps_from` on exactly there; gaps are what compaction leaves. The `previous_...`
+    values carry over from an earlier scan of the same segment. Index entries follow Kafka's rule (`LogSegment.append`): before a batch is added,
     when more than `index_interval_bytes` came since the last entry.
     """
     cdef Walk walk = Walk.__new__(Walk)
@@ -48,6 +50,7 @@ def scan_segment(
         raise ValueError(f"segment_base_offset must not be negative, not {segment_base_offset}")
     walk.base_offset = segment_base_offset
     walk.next_offset = expected_offset
+    walk.no_gaps_from = no_gaps_from
     walk.index_interval_bytes = index_interval_bytes
     walk.max_timestamp = previous_max_timestamp
     walk.max_timestamp_offset = previous_max_timestamp_offset
@@ -83,7 +86,7 @@ cdef bint crc_matches(const uint8_t* batch, Py_ssize_t size) except -1:
 cdef class Walk:
     """What has been gathered from the batches so far."""
 
-    cdef int64_t base_offset, next_offset
+    cdef int64_t base_offset, next_offset, no_gaps_from
     cdef int64_t max_timestamp, max_timestamp_offset, first_batch_max_timestamp
     cdef int64_t last_time_index_timestamp, last_producer_batch_end
     cdef int32_t leader_epoch
@@ -138,6 +141,8 @@ cdef class Walk:
         if delta < 0 or count < 0 or count > <int64_t>delta + 1:
             return False
         if base_offset < self.next_offset or base_offset < self.base_offset:
+            return False
+        if base_offset != self.next_offset and self.position >= self.no_gaps_from:
             return False
         # Neither difference overflows: base_offset is not below the segment's, which is not
         # negative.

@@ -13,6 +13,7 @@ from streamlog.record.layout import (
     HEADER_SIZE,
     LOG_OVERHEAD,
     MAX_INT32,
+    MAX_INT64,
     increment_sequence,
 )
 from streamlog.record.scan_outcome import ProducerBatch, ScanOutcome, StopReason
@@ -32,6 +33,7 @@ def scan_segment(
     segment_base_offset: int,
     expected_offset: int,
     check_crc_from: int = 0,
+    no_gaps_from: int = MAX_INT64,
     index_interval_bytes: int = DEFAULT_INDEX_INTERVAL_BYTES,
     previous_max_timestamp: int = -1,
     previous_max_timestamp_offset: int = -1,
@@ -42,9 +44,9 @@ def scan_segment(
     """Walk the whole batches in `buffer[start:end]` up to the first bad one.
 
     A batch is good when it fits, has magic 2, matches its CRC (looked at from position
-    `check_crc_from` on) and continues the offsets: not before `expected_offset`; gaps are what
-    compaction leaves. The `previous_...` values carry over from an earlier scan of the same
-    segment. Index entries follow Kafka's rule (`LogSegment.append`): before a batch is added,
+    `check_crc_from` on) and continues the offsets: not before `expected_offset`, and from
+    position `no_gaps_from` on exactly there; gaps are what compaction leaves. The `previous_...`
+    values carry over from an earlier scan of the same segment. Index entries follow Kafka's rule (`LogSegment.append`): before a batch is added,
     when more than `index_interval_bytes` came since the last entry.
     """
     view = memoryview(buffer).cast("B")
@@ -53,6 +55,7 @@ def scan_segment(
     if segment_base_offset < 0:
         raise ValueError(f"segment_base_offset must not be negative, not {segment_base_offset}")
     walk = _Walk(segment_base_offset, expected_offset, index_interval_bytes)
+    walk.no_gaps_from = no_gaps_from
     walk.max_timestamp = previous_max_timestamp
     walk.max_timestamp_offset = previous_max_timestamp_offset
     walk.bytes_since_index_entry = bytes_since_index_entry
@@ -111,6 +114,7 @@ class _Walk:
         self.base_offset = base_offset
         self.next_offset = next_offset
         self.index_interval_bytes = index_interval_bytes
+        self.no_gaps_from = MAX_INT64
         self.batch_count = 0
         self.max_timestamp = self.max_timestamp_offset = -1
         self.first_batch_max_timestamp = -1
@@ -130,6 +134,8 @@ class _Walk:
         if delta < 0 or not 0 <= count <= delta + 1:
             return "offset"
         if base_offset < max(self.next_offset, self.base_offset):
+            return "offset"
+        if base_offset != self.next_offset and position >= self.no_gaps_from:
             return "offset"
         last_offset = base_offset + delta
         if last_offset - self.base_offset > MAX_INT32:

@@ -287,3 +287,22 @@ def test_bulk_batches_scan(kernel):
     end = assign_offsets(buffer, spans, BASE)
     outcome = scan(kernel, memoryview(buffer))
     assert (outcome.next_offset, outcome.batch_count) == (end, len(spans))
+
+
+def test_a_gap_is_refused_from_where_none_may_be(kernel):
+    first, _ = segment(kernel, [10])
+    second, _ = segment(kernel, [10], first=BASE + 5)
+    data = first + second
+
+    def scan(no_gaps_from):
+        return kernel.scan_segment(
+            data,
+            start=0,
+            end=len(data),
+            segment_base_offset=BASE,
+            expected_offset=BASE,
+            no_gaps_from=no_gaps_from,
+        )
+
+    assert scan(len(first) + 1).stop is None
+    assert (scan(len(first)).stop, scan(len(first)).valid_end) == ("offset", len(first))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from streamlog.record.kernel import scan_segment
-from streamlog.record.layout import DEFAULT_INDEX_INTERVAL_BYTES
+from streamlog.record.layout import DEFAULT_INDEX_INTERVAL_BYTES, MAX_INT64
 from streamlog.storage.indexes import OFFSET_ENTRY, TIME_ENTRY
 from streamlog.storage.segment_file import SegmentFile
 
@@ -66,12 +66,14 @@ def scan_on(
     scan: SegmentScan,
     *,
     check_crc_from: int,
+    no_gaps_from: int = MAX_INT64,
     end: int | None = None,
     index_interval_bytes: int = DEFAULT_INDEX_INTERVAL_BYTES,
 ) -> None:
     """Scan from `scan.position` to `end` (all of it), or to the first bad batch.
 
-    CRCs are looked at from byte `check_crc_from` on. Raises `InputOutputError` for bytes that
+    CRCs are looked at from byte `check_crc_from` on, and from `no_gaps_from` on offsets follow
+    without gaps. Raises `InputOutputError` for bytes that
     the disk does not give.
     """
     limit = scan.size if end is None else end
@@ -90,6 +92,7 @@ def scan_on(
             segment_base_offset=scan.base_offset,
             expected_offset=scan.next_offset,
             check_crc_from=max(0, check_crc_from - shift),
+            no_gaps_from=max(0, no_gaps_from - shift),
             index_interval_bytes=index_interval_bytes,
             previous_max_timestamp=scan.max_timestamp,
             previous_max_timestamp_offset=scan.max_timestamp_offset,

@@ -16,6 +16,7 @@ import os
 from typing import TYPE_CHECKING
 
 from streamlog.errors import CorruptDirectoryError, CorruptRecordError
+from streamlog.record.layout import MAX_INT64
 from streamlog.storage.damage import find_batch_behind
 from streamlog.storage.leader_epochs import (
     LeaderEpochs,
@@ -140,6 +141,7 @@ class UncleanRecovery:
                     source,
                     scan,
                     check_crc_from=mark_position,
+                    no_gaps_from=MAX_INT64 if self._config.is_compacted else mark_position,
                     index_interval_bytes=self._config.index_interval_bytes,
                 )
                 if scan.stop is None:

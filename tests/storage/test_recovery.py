@@ -1,0 +1,579 @@
+"""Opening a partition: what survives which crash, and what is said about the rest."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from streamlog.storage.filesystem import Filesystem
+from streamlog.storage.leader_epochs import LeaderEpochs
+from streamlog.storage.shared import PartitionState, SyncedEnd
+from tests.storage.folder_builder import (
+    COMPACTED,
+    NOW,
+    Folder,
+    contents,
+    cut,
+    expected_indexes,
+    flip,
+    zero,
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path / "orders-0")
+
+
+def three_segments(folder, batches=6):
+    """Segments of as many batches each; the last one is active."""
+    for number in range(3):
+        if number:
+            folder.roll()
+        folder.append_many(batches)
+    return folder.close()
+
+
+class TestCleanlyClosed:
+    def test_the_state_is_the_files(self, folder):
+        folder.append_many(40)
+        folder.close()
+        found = folder.recover(clean=True, recovery_point=folder.next_offset)
+        last = folder.batches[-1]
+        offsets, times = expected_indexes(0, folder.batches, sealed=False)
+        state = found.state
+        assert (state.log_start, state.log_end, state.end_position) == (0, 120, last.end)
+        assert (state.high_watermark, state.last_stable_offset) == (120, 120)
+        assert state.first_timestamp == NOW
+        assert (state.largest_timestamp, state.largest_timestamp_offset) == (NOW + 117, 119)
+        assert (state.offset_index_size, state.time_index_size) == (len(offsets), len(times))
+        assert found.synced == SyncedEnd(0, last.end, 120)
+        assert found.corrupt is None and not found.lost_tail and found.problems == []
+
+    def test_both_ways_of_opening_agree(self, folder):
+        three_segments(folder, batches=50)
+        clean = folder.recover(clean=True, recovery_point=folder.next_offset)
+        unclean = folder.recover(synced=folder.synced_end)
+        ignored = {"producer_batch_end": 0, "leader_epoch": 0}
+        assert clean.state._replace(**ignored) == unclean.state._replace(**ignored)
+        assert clean.synced == unclean.synced
+
+    def test_it_changes_nothing(self, folder):
+        three_segments(folder)
+        before = contents(folder.path)
+        folder.recover(clean=True, recovery_point=folder.next_offset)
+        assert contents(folder.path) == before
+
+    def test_a_closed_time_index_gives_the_largest_timestamp(self, folder):
+        folder.append(timestamp=NOW + 5000)
+        folder.append_many(60)
+        folder.write_indexes(sealed=True)
+        state = folder.recover(clean=True, recovery_point=folder.next_offset).state
+        assert (state.largest_timestamp, state.largest_timestamp_offset) == (NOW + 5000, 2)
+        assert state.last_time_index_timestamp == NOW + 5000
+
+    @pytest.mark.parametrize("what", ["tail", "index", "missing index", "recovery point"])
+    def test_a_close_that_was_not_clean_is_found_out(self, folder, what):
+        folder.append_many(60)
+        folder.close()
+        point = folder.next_offset
+        if what == "tail":
+            with folder.file(".log").open("ab") as log:
+                log.write(b"half a batch")
+        elif what == "index":
+            flip(folder.file(".index"), folder.file(".index").stat().st_size - 1)
+        elif what == "missing index":
+            folder.file(".index").unlink()
+        else:
+            folder.append_many(2)  # a broker wrote meanwhile
+            point = folder.batches[-3].next_offset
+        found = folder.recover(clean=True, recovery_point=point)
+        assert found.state.log_end == folder.next_offset
+        assert folder.good_offsets() == [placed.base_offset for placed in folder.batches]
+        assert folder.file(".index").read_bytes() == expected_indexes(
+            0, folder.batches, sealed=False
+        )[0]
+
+    def test_preallocated_zeros_of_a_broker_are_cut_off(self, folder):
+        folder.append_many(60)
+        folder.file(".index").write_bytes(bytes(4096))
+        folder.file(".timeindex").write_bytes(bytes(4092))
+        end = folder.file(".log").stat().st_size
+        with folder.file(".log").open("ab") as log:
+            log.truncate(end + 8192)
+        found = folder.recover()
+        assert found.state.end_position == end == folder.file(".log").stat().st_size
+        assert found.torn_files == []
+        offsets, times = expected_indexes(0, folder.batches, sealed=False)
+        assert folder.file(".index").read_bytes() == offsets
+        assert folder.file(".timeindex").read_bytes() == times
+
+    def test_an_empty_partition(self, folder):
+        folder.close()
+        assert folder.recover(clean=True).state.log_end == 0
+        assert folder.recover().state.log_end == 0
+
+
+class TestTorn:
+    def test_cut_anywhere_the_whole_batches_survive(self, folder):
+        folder.append_many(4)
+        whole = folder.file(".log").read_bytes()
+        for length in range(len(whole) + 1):
+            folder.file(".log").write_bytes(whole[:length])
+            found = folder.recover()
+            survivors = [placed for placed in folder.batches if placed.end <= length]
+            end = survivors[-1].end if survivors else 0
+            assert found.state.log_end == 3 * len(survivors)
+            assert found.state.end_position == end == folder.file(".log").stat().st_size
+            assert found.lost_bytes == length - end
+            assert found.lost_tail == (length > end)
+            assert found.corrupt is None
+            for torn in found.torn_files:
+                assert (folder.path / torn).read_bytes() == whole[end:length]
+                (folder.path / torn).unlink()
+
+    def test_any_bit_flipped_above_the_mark_ends_the_log_there(self, folder):
+        folder.append_many(5, value=b"x" * 20)
+        mark = folder.synced_at(2)
+        whole = folder.file(".log").read_bytes()
+        for position in range(mark.position, len(whole)):
+            folder.file(".log").write_bytes(whole)
+            flip(folder.file(".log"), position, bit=position % 8)
+            found = folder.recover(synced=mark)
+            hit = next(placed for placed in folder.batches if placed.end > position)
+            within = position - hit.position
+            if 12 <= within < 16:
+                continue  # the leader epoch: no CRC covers it, and no record is in it
+            assert found.state.log_end == hit.base_offset, position
+            assert found.corrupt is None
+            behind = len(folder.batches) - folder.batches.index(hit) - 1
+            # A wrong base offset alone is outside the CRC: that batch counts as good as well.
+            assert found.good_batches_behind == behind + (within < 8)
+            (folder.path / found.torn_files[0]).unlink()
+
+    def test_good_batches_behind_a_hole_are_counted_and_kept(self, folder):
+        folder.append_many(6)
+        hole = folder.batches[3]
+        zero(folder.file(".log"), hole.position, hole.end)
+        tail = folder.file(".log").read_bytes()[hole.position :]
+        found = folder.recover(synced=folder.synced_at(3))
+        assert found.state.log_end == hole.base_offset
+        assert (found.good_batches_behind, found.lost_bytes) == (2, len(tail))
+        assert found.torn_files == [f"{0:020d}.{hole.position}.torn"]
+        assert (folder.path / found.torn_files[0]).read_bytes() == tail
+
+    def test_later_segments_go_with_the_torn_one(self, folder):
+        three_segments(folder)
+        torn = folder.batches[8]  # in the second segment: rolled, but synced later
+        flip(folder.file(".log", torn.segment), torn.end - 1)
+        found = folder.recover(synced=folder.synced_at(2))
+        assert found.state.log_end == torn.base_offset
+        assert found.state.base_offset == torn.segment
+        assert sorted(found.torn_files) == [
+            f"{torn.segment:020d}.{torn.position}.torn",
+            f"{folder.segment:020d}.0.torn",
+        ]
+        assert found.good_batches_behind == 3 + 6
+        assert folder.good_offsets() == [placed.base_offset for placed in folder.batches[:8]]
+        assert not folder.file(".index").exists()
+
+    def test_a_segment_that_lost_its_size_takes_the_later_ones_with_it(self, folder):
+        three_segments(folder)
+        kept = folder.batches[9]
+        cut(folder.file(".log", kept.segment), kept.end)
+        found = folder.recover(synced=folder.synced_at(3))
+        assert found.state.log_end == kept.next_offset
+        assert found.lost_tail
+
+    def test_an_empty_segment_behind_a_gap_still_says_that_something_was_lost(self, folder):
+        folder.append_many(6)
+        folder.roll()
+        cut(folder.file(".log", 0), folder.batches[3].end)
+        found = folder.recover()
+        assert found.state.log_end == folder.batches[3].next_offset
+        assert (found.lost_bytes, found.lost_tail) == (0, True)
+
+    def test_a_roll_that_was_given_up_is_no_loss(self, folder):
+        folder.append_many(3)
+        (folder.path / f"{folder.next_offset:020d}.log").touch()
+        folder.append_many(3)
+        folder.close()
+        folder.roll()
+        folder.append_many(2)
+        folder.close()
+        found = folder.recover()
+        assert found.state.log_end == folder.next_offset
+        assert not found.lost_tail and found.corrupt is None
+        assert folder.good_offsets() == [placed.base_offset for placed in folder.batches]
+
+    def test_gaps_are_legal_where_compaction_makes_them(self, folder):
+        folder.append_many(3)
+        folder.roll(folder.next_offset + 50)
+        folder.append(offset=folder.next_offset + 60)
+        found = folder.recover(config=COMPACTED)
+        assert found.state.log_end == folder.next_offset and not found.lost_tail
+
+    def test_the_second_crash_at_one_place_keeps_both_tails(self, folder):
+        folder.append_many(3)
+        first = folder.recover(synced=folder.synced_at(3))
+        assert not first.lost_tail
+        for number in range(2):
+            with folder.file(".log").open("ab") as log:
+                log.write(b"torn %d" % number * 20)
+            found = folder.recover(synced=folder.synced_at(3))
+            assert found.state.log_end == 9
+        kept = sorted(path.read_bytes()[:6] for path in folder.path.glob("*.torn"))
+        assert kept == [b"torn 0", b"torn 1"]
+
+    def test_snapshots_of_what_was_cut_are_removed(self, folder):
+        folder.append_many(4)
+        for offset in (6, 12):
+            folder.path.joinpath(f"{offset:020d}.snapshot").write_bytes(
+                bytes.fromhex("000148674bc700000000")
+            )
+        cut(folder.file(".log"), folder.batches[3].end - 1)
+        folder.recover()
+        assert [path.name for path in folder.path.glob("*.snapshot")] == [f"{6:020d}.snapshot"]
+
+
+class TestCorrupt:
+    def test_damage_below_the_mark_is_named_and_nothing_is_cut(self, folder):
+        folder.append_many(6)
+        damaged = folder.batches[2]
+        zero(folder.file(".log"), damaged.position, damaged.position + 61)
+        before = folder.file(".log").read_bytes()
+        found = folder.recover(synced=folder.synced_end)
+        assert folder.file(".log").read_bytes() == before
+        assert found.state.log_end == folder.next_offset
+        assert found.state.end_position == len(before)
+        error = found.corrupt
+        assert error is not None
+        assert (error.topic, error.partition) == ("orders", 0)
+        assert (error.position, error.offset) == (damaged.position, damaged.base_offset)
+        assert error.next_offset == damaged.next_offset
+        assert error.file == str(folder.file(".log"))
+        assert not found.lost_tail
+
+    @pytest.mark.parametrize("by", ["synced end", "recovery point"])
+    def test_a_torn_batch_behind_damage_is_still_cut(self, folder, by):
+        folder.append_many(6)
+        damaged, torn = folder.batches[1], folder.batches[5]
+        flip(folder.file(".log"), damaged.position + 16)
+        flip(folder.file(".log"), torn.end - 1)
+        mark = folder.synced_at(4)
+        found = folder.recover(
+            synced=mark if by == "synced end" else None,
+            recovery_point=mark.offset if by == "recovery point" else 0,
+        )
+        assert found.corrupt is not None and found.corrupt.offset == damaged.base_offset
+        assert found.state.log_end == torn.base_offset
+        assert found.lost_bytes == torn.size
+
+    def test_a_file_shorter_than_the_mark_is_damage_and_the_offsets_are_not_used_again(
+        self, folder
+    ):
+        folder.append_many(6)
+        cut(folder.file(".log"), folder.batches[3].end)
+        found = folder.recover(recovery_point=folder.next_offset)
+        assert found.corrupt is not None
+        assert found.corrupt.offset == folder.batches[3].next_offset
+        assert found.state.log_end == found.state.base_offset == folder.next_offset
+        assert folder.file(".log", folder.next_offset).stat().st_size == 0
+        again = folder.recover(recovery_point=folder.next_offset)
+        assert again.state == found.state
+        assert folder.good_offsets() == [placed.base_offset for placed in folder.batches[:4]]
+
+    def test_unreadable_to_the_end_appends_go_on_in_a_new_segment(self, folder):
+        folder.append_many(6)
+        zero(folder.file(".log"), folder.batches[4].position, folder.batches[5].end)
+        before = folder.file(".log").read_bytes()
+        found = folder.recover(synced=folder.synced_end)
+        assert found.corrupt is not None and found.corrupt.next_offset is None
+        assert found.state.base_offset == found.state.log_end == folder.next_offset
+        assert folder.file(".log", 0).read_bytes() == before
+
+    def test_a_flip_below_the_mark_in_the_records_is_left_for_readers(self, folder):
+        folder.append_many(4)
+        flip(folder.file(".log"), folder.batches[1].end - 1)
+        found = folder.recover(synced=folder.synced_end)
+        assert (found.state.log_end, found.lost_bytes) == (12, 0)
+
+    def test_a_missing_folder_is_damage_only_if_something_was_durable(self, folder):
+        missing = Folder.__new__(Folder)
+        missing.path = folder.path.parent / "gone-0"
+        assert missing.recover().corrupt is None
+        found = missing.recover(recovery_point=7)
+        assert found.corrupt is not None and found.state.log_end == 7
+
+    def test_messages_of_old_formats_are_never_cut(self, folder):
+        import struct
+        import zlib
+
+        folder.append_many(2)
+        body = b"\x01\x00" + struct.pack(">q", NOW) + struct.pack(">ii", -1, 1) + b"v"
+        message = struct.pack(">I", zlib.crc32(body)) + body
+        with folder.file(".log").open("ab") as log:
+            log.write(struct.pack(">qi", 6, len(message)) + message)
+        before = folder.file(".log").read_bytes()
+        found = folder.recover()
+        assert found.corrupt is not None
+        assert folder.file(".log", 0).read_bytes() == before
+
+
+class TestLogStart:
+    def test_the_checkpoint_moves_the_start(self, folder):
+        three_segments(folder)
+        state = folder.recover(clean=True, recovery_point=folder.next_offset, log_start=20).state
+        assert state.log_start == 20
+
+    def test_a_start_behind_the_end_begins_a_segment_there(self, folder):
+        folder.append_many(2)
+        found = folder.recover(log_start=100)
+        assert (found.state.log_start, found.state.log_end, found.state.base_offset) == (
+            100,
+            100,
+            100,
+        )
+        assert folder.recover(log_start=100).state == found.state
+
+    def test_the_first_segment_bounds_it_from_below(self, tmp_path):
+        folder = Folder(tmp_path / "late-0", first_offset=500)
+        folder.append_many(2)
+        assert folder.recover().state.log_start == 500
+
+
+class TestBelievedSlot:
+    def state(self, folder):
+        return folder.recover(clean=True, recovery_point=folder.next_offset).state._replace(
+            generation=7, path_generation=3
+        )
+
+    def test_only_the_unpublished_tail_is_cut(self, folder):
+        folder.append_many(60)
+        folder.close()
+        published = self.state(folder)
+        folder.append_many(1)
+        with folder.file(".index").open("ab") as index:
+            index.write(b"unpublished")
+        found = folder.recover(slot_state=published, synced=folder.synced_at(10))
+        assert found.state == published
+        assert found.synced == folder.synced_at(10)
+        assert folder.file(".log").stat().st_size == published.end_position
+        assert folder.file(".index").stat().st_size == published.offset_index_size
+
+    def test_nothing_is_scanned(self, folder):
+        folder.append_many(3)
+        folder.close()
+        published = self.state(folder)
+        flip(folder.file(".log"), folder.batches[1].end - 1)
+        found = folder.recover(slot_state=published)
+        assert found.state == published
+
+    def test_an_unfinished_roll_is_undone(self, folder):
+        folder.append_many(3)
+        folder.close()
+        published = self.state(folder)
+        folder.file(".log", folder.next_offset).touch()
+        assert folder.recover(slot_state=published).state == published
+        assert not folder.file(".log", 9).exists()
+
+    @pytest.mark.parametrize("what", ["shorter", "another segment", "index", "no file"])
+    def test_files_that_do_not_bear_it_out_are_scanned(self, folder, what):
+        folder.append_many(60)
+        folder.close()
+        published = self.state(folder)
+        expected_end = folder.next_offset
+        if what == "shorter":
+            cut(folder.file(".log"), folder.batches[-1].position)
+            expected_end = folder.batches[-1].base_offset
+        elif what == "another segment":
+            folder.roll()
+            folder.append_many(2)
+            expected_end = folder.next_offset
+        elif what == "index":
+            folder.file(".index").write_bytes(b"")
+        else:
+            folder.file(".log").unlink()
+            expected_end = 0
+        found = folder.recover(slot_state=published)
+        assert found.state.log_end == expected_end
+        assert found.state.generation > published.generation or what == "no file"
+
+
+class TestPoisoned:
+    def test_what_lies_past_the_synced_end_is_written_anew(self, folder):
+        three_segments(folder)
+        poisoned = folder.recover(
+            clean=True, recovery_point=folder.next_offset
+        ).state._replace(poisoned=5, path_generation=2)
+        before = contents(folder.path)
+        inodes = {path.name: path.stat().st_ino for path in folder.path.glob("*.log")}
+        found = folder.recover(slot_state=poisoned, synced=folder.synced_at(8))
+        assert found.state.poisoned == 0
+        assert found.state.path_generation == 3
+        assert found.synced.offset == found.state.log_end == folder.next_offset
+        assert found.lost_tail and found.lost_bytes == 0
+        after = contents(folder.path)
+        assert {name: data for name, data in after.items() if name.endswith(".log")} == {
+            name: data for name, data in before.items() if name.endswith(".log")
+        }
+        changed = {
+            path.name for path in folder.path.glob("*.log") if path.stat().st_ino != inodes[path.name]
+        }
+        assert changed == {f"{18:020d}.log", f"{36:020d}.log"}
+
+    def test_a_poisoned_slot_is_not_believed_over_the_files(self, folder):
+        folder.append_many(4)
+        folder.close()
+        poisoned = PartitionState(log_end=12, end_position=folder.batches[-1].end, poisoned=5)
+        flip(folder.file(".log"), folder.batches[3].end - 1)
+        found = folder.recover(slot_state=poisoned, synced=folder.synced_at(2))
+        assert found.state.log_end == folder.batches[3].base_offset
+        assert found.state.poisoned == 0
+
+
+class TestCrashDuringRecovery:
+    """Every call that changes the disk is the last one, once; then recovery runs again."""
+
+    def test_the_outcome_is_the_same(self, tmp_path):
+        for number in range(200):
+            folder = Folder(tmp_path / f"orders-{number}")
+            three_segments(folder)
+            torn = folder.batches[8]
+            flip(folder.file(".log", torn.segment), torn.end - 1)
+            tail = folder.file(".log", torn.segment).read_bytes()[torn.position :]
+            later = folder.file(".log").read_bytes()
+            dying = DyingFilesystem(number)
+            crashed = False
+            try:
+                folder.recover(synced=folder.synced_at(2), filesystem=dying)
+            except KillError:
+                crashed = True
+            found = folder.recover(synced=folder.synced_at(2))
+            assert found.state.log_end == torn.base_offset
+            assert folder.good_offsets() == [placed.base_offset for placed in folder.batches[:8]]
+            kept = [path.read_bytes() for path in folder.path.glob("*.torn")]
+            assert tail in kept and later in kept
+            if not crashed:
+                assert number > 10
+                return
+        pytest.fail("recovery never ended")
+
+
+class KillError(BaseException):
+    pass
+
+
+class DyingFilesystem(Filesystem):
+    """Dies at the n-th call that changes something."""
+
+    def __init__(self, calls: int) -> None:
+        self._left = calls
+
+    def _step(self) -> None:
+        if self._left == 0:
+            raise KillError
+        self._left -= 1
+
+    def pwrite(self, descriptor, data, position):
+        self._step()
+        return super().pwrite(descriptor, data, position)
+
+    def truncate(self, descriptor, length):
+        self._step()
+        super().truncate(descriptor, length)
+
+    def rename(self, source, destination):
+        self._step()
+        super().rename(source, destination)
+
+    def unlink(self, path):
+        self._step()
+        super().unlink(path)
+
+    def sync_directory(self, path):
+        self._step()
+        super().sync_directory(path)
+
+
+class TestIndexes:
+    @pytest.mark.parametrize("what", ["stale", "missing", "flipped", "garbage"])
+    def test_they_are_rebuilt_byte_for_byte(self, folder, what):
+        three_segments(folder, batches=80)
+        expected = {name: data for name, data in contents(folder.path).items() if "index" in name}
+        rng = random.Random(1)
+        for path in folder.path.glob("*index"):
+            data = path.read_bytes()
+            if what == "stale":
+                path.write_bytes(data[: len(data) // 2])
+            elif what == "missing":
+                path.unlink()
+            elif what == "flipped":
+                flip(path, rng.randrange(len(data)))
+            else:
+                path.write_bytes(rng.randbytes(len(data) + 5))
+        folder.recover()
+        found = {name: data for name, data in contents(folder.path).items() if "index" in name}
+        assert found == expected
+
+    def test_missing_ones_below_the_mark_too(self, folder):
+        three_segments(folder, batches=80)
+        expected = folder.file(".index", 0).read_bytes()
+        folder.file(".index", 0).unlink()
+        folder.recover(synced=folder.synced_end)
+        assert folder.file(".index", 0).read_bytes() == expected
+
+
+class TestEpochs:
+    def write(self, folder, text):
+        (folder.path / "leader-epoch-checkpoint").write_text(text)
+
+    def test_they_come_back_from_the_batches(self, folder):
+        folder.append_many(2, epoch=1)
+        folder.append_many(2, epoch=4)
+        found = folder.recover()
+        assert found.epochs == LeaderEpochs([(1, 0), (4, 6)])
+        assert found.state.leader_epoch == 4
+        text = (folder.path / "leader-epoch-checkpoint").read_text()
+        assert text == "0\n2\n1 0\n4 6\n"
+
+    def test_those_of_a_cut_tail_are_forgotten(self, folder):
+        folder.append_many(2, epoch=1)
+        folder.append_many(2, epoch=4)
+        self.write(folder, "0\n2\n1 0\n4 6\n")
+        cut(folder.file(".log"), folder.batches[2].end - 1)
+        assert folder.recover().epochs == LeaderEpochs([(1, 0)])
+
+    def test_a_file_that_makes_no_sense_is_rebuilt_and_reported(self, folder):
+        folder.append_many(2, epoch=3)
+        self.write(folder, "0\n7\n1 0\n")
+        found = folder.recover(clean=True, recovery_point=6)
+        assert found.epochs == LeaderEpochs([(3, 0)])
+        assert any("leader" in problem for problem in found.problems)
+
+
+class TestProducers:
+    def test_the_last_producer_batch_is_remembered(self, folder):
+        folder.append()
+        folder.append(producer_id=5, producer_epoch=0, base_sequence=0)
+        folder.append()
+        assert folder.recover().state.producer_batch_end == 6
+
+    def test_an_open_transaction_holds_the_last_stable_offset(self, folder):
+        folder.append()
+        folder.append(producer_id=5, producer_epoch=0, base_sequence=0, transactional=True)
+        folder.append()
+        assert folder.recover().state.last_stable_offset == 3
+
+
+class TestFailingSync:
+    def test_the_partition_starts_poisoned_and_the_mark_stays(self, folder):
+        class Failing(Filesystem):
+            def fdatasync(self, descriptor):
+                raise OSError(5, "the disk is gone")
+
+        folder.append_many(3)
+        found = folder.recover(synced=folder.synced_at(1), filesystem=Failing())
+        assert found.state.poisoned == 5
+        assert found.synced == folder.synced_at(1)

@@ -1,0 +1,302 @@
+"""The append path, in both kernels: one conformance suite, and the kernels against each other."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from streamlog.storage import append_outcome as codes
+from streamlog.storage.shared import FLAG_DELETED, SLOT_FLAGS, SLOT_INTENDED_END
+from tests.storage.writers import Partition, batch, compiled_available
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LOG = "00000000000000000000.log"
+KERNELS = ["pure", "compiled"] if compiled_available() else ["pure"]
+
+
+@pytest.fixture(params=KERNELS)
+def partition(request: pytest.FixtureRequest, tmp_path: Path) -> Partition:
+    return Partition(tmp_path, request.param)
+
+
+def append_all(writer: Any, *batches: bytearray) -> list[int]:
+    """Append each; the base offsets they got."""
+    results = [writer.append(each) for each in batches]
+    assert [result.code for result in results] == [codes.OK] * len(batches)
+    return [result.base_offset for result in results]
+
+
+class TestAppending:
+    def test_offsets_follow_each_other_and_the_bytes_are_the_producers(
+        self, partition: Partition
+    ) -> None:
+        first, second = batch(3), batch(2, timestamp=2000)
+        assert append_all(partition.writer(), first, second) == [0, 3]
+        assert partition.read(LOG) == bytes(first + second)
+        assert int.from_bytes(second[:8], "big") == 3
+        assert partition.state.log_end == partition.state.high_watermark == 5
+
+    def test_several_batches_go_in_with_one_call(self, partition: Partition) -> None:
+        three = batch(2) + batch(3) + batch(1)
+        result = partition.writer().append(three)
+        assert (result.base_offset, result.next_offset) == (0, 6)
+        assert partition.read(LOG) == bytes(three)
+
+    @pytest.mark.parametrize("cut", [0, 1, 60, 61, 100, -1])
+    def test_bytes_that_are_not_whole_batches_are_refused(
+        self, partition: Partition, cut: int
+    ) -> None:
+        result = partition.writer().append(batch(3)[:cut])
+        assert result.code == codes.MALFORMED
+        assert partition.read(LOG) == b""
+
+    def test_the_leader_epoch_of_the_slot_is_stamped(self, partition: Partition) -> None:
+        partition.slots.publish_state(partition.slot, partition.state._replace(leader_epoch=7))
+        append_all(partition.writer(), batch())
+        assert int.from_bytes(partition.read(LOG)[12:16], "big") == 7
+
+    def test_the_bell_is_rung(self, partition: Partition) -> None:
+        before = partition.slots.map.bell()
+        append_all(partition.writer(), batch())
+        assert partition.slots.map.bell() != before
+
+
+class TestConditions:
+    def test_an_expected_end_that_holds(self, partition: Partition) -> None:
+        writer = partition.writer()
+        assert writer.append(batch(3), 0).code == codes.OK
+        assert writer.append(batch(3), 3).code == codes.OK
+
+    def test_an_expected_end_that_does_not(self, partition: Partition) -> None:
+        writer = partition.writer()
+        append_all(writer, batch(3))
+        result = writer.append(batch(), 2)
+        assert (result.code, result.base_offset) == (codes.NOT_AT_EXPECTED_END, 3)
+        assert partition.state.log_end == 3
+
+    def test_a_batch_of_a_producer_since_the_caught_up_end(self, partition: Partition) -> None:
+        mine, other = partition.writer(), partition.writer()
+        append_all(other, batch(2, producer_id=9))
+        assert mine.append(batch(producer_id=8), -1, 0).code == codes.BEHIND_PRODUCERS
+        assert mine.append(batch(producer_id=8), -1, 2).code == codes.OK
+
+    def test_batches_without_producers_do_not_break_it(self, partition: Partition) -> None:
+        mine, other = partition.writer(), partition.writer()
+        append_all(other, batch(2))
+        assert mine.append(batch(producer_id=8), -1, 0).code == codes.OK
+
+    def test_a_deleted_topic(self, partition: Partition) -> None:
+        first = partition.slots.map.cover(partition.slot)
+        partition.slots.map.words[first + SLOT_FLAGS] |= FLAG_DELETED
+        assert partition.writer().append(batch()).code == codes.DELETED
+
+    def test_a_poisoned_partition(self, partition: Partition) -> None:
+        partition.slots.publish_state(partition.slot, partition.state._replace(poisoned=5))
+        result = partition.writer().append(batch())
+        assert (result.code, result.detail) == (codes.POISONED, 5)
+
+
+class TestRolling:
+    def test_a_full_segment_is_followed_by_one_at_the_log_end(self, partition: Partition) -> None:
+        one = batch(3)
+        writer = partition.writer(segment_bytes=2 * len(one))
+        append_all(writer, one, batch(3), batch(3))
+        assert partition.state.base_offset == 6
+        assert partition.read(LOG)[: len(one)] == bytes(one)
+        assert len(partition.read("00000000000000000006.log")) == len(one)
+
+    def test_the_sealed_time_index_ends_with_the_largest_timestamp(
+        self, partition: Partition
+    ) -> None:
+        one = batch(3, timestamp=5000)
+        writer = partition.writer(segment_bytes=len(one))
+        append_all(writer, one, batch(3, timestamp=1))
+        entry = partition.read("00000000000000000000.timeindex")
+        assert entry == (5002).to_bytes(8, "big") + (2).to_bytes(4, "big")
+
+    def test_event_time_rolls_too(self, partition: Partition) -> None:
+        writer = partition.writer()
+        writer.segment_ms = 1000
+        append_all(writer, batch(timestamp=0), batch(timestamp=1000), batch(timestamp=1001))
+        assert partition.state.base_offset == 2
+
+    def test_more_than_a_segment_is_refused(self, partition: Partition) -> None:
+        result = partition.writer(segment_bytes=100).append(batch(3))
+        assert result.code == codes.TOO_LARGE
+
+    def test_another_process_finds_its_files_stale_and_goes_on(self, partition: Partition) -> None:
+        one = batch(3)
+        mine = partition.writer(segment_bytes=len(one))
+        other = partition.writer(segment_bytes=len(one))
+        append_all(mine, one, batch(3))
+        assert other.append(batch(3)).code == codes.STALE
+        partition.attach(other)
+        assert append_all(other, batch(3)) == [6]
+
+    def test_a_name_that_is_taken_by_a_dead_writer_is_begun_anew(
+        self, partition: Partition
+    ) -> None:
+        one = batch(3)
+        path = f"{partition.directory}/00000000000000000003.log"
+        partition.filesystem.write_file(path, b"left over")
+        append_all(partition.writer(segment_bytes=len(one)), one, batch(3))
+        assert len(partition.read("00000000000000000003.log")) == len(one)
+
+
+class TestDeadWriters:
+    def test_what_a_dead_writer_left_is_cut_before_anything_is_appended(
+        self, partition: Partition
+    ) -> None:
+        append_all(partition.writer(), batch(3))
+        end = partition.state.end_position
+        descriptor = partition.filesystem.open(f"{partition.directory}/{LOG}", os.O_RDWR)
+        partition.filesystem.write_all(descriptor, b"half a batch, longer than the next" * 9, end)
+        first = partition.slots.map.cover(partition.slot)
+        partition.slots.map.words[first + SLOT_INTENDED_END] = end + 500
+        one = batch()
+        assert append_all(partition.writer(), one) == [3]
+        assert partition.read(LOG)[end:] == bytes(one)
+
+    def test_a_killed_process_frees_its_lock(self, partition: Partition) -> None:
+        reader, report = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            writer = partition.writer()
+            writer.lock()
+            os.write(report, b"x")
+            signal.pause()
+        assert os.read(reader, 1) == b"x"
+        mine = partition.writer()
+        busy = mine.append(batch())
+        assert (busy.code, busy.detail) == (codes.LOCK_BUSY, pid)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert append_all(mine, batch()) == [0]
+
+
+@pytest.fixture
+def file_size_limit() -> Iterator[Any]:
+    """A limit on file sizes: the write that crosses it is short, the next one fails (EFBIG)."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+class TestFailures:
+    def test_a_write_that_fails_half_way_is_taken_back(
+        self, partition: Partition, file_size_limit: Any
+    ) -> None:
+        writer = partition.writer()
+        append_all(writer, batch(3))
+        before = partition.read(LOG)
+        file_size_limit(len(before) + 50)
+        result = writer.append(batch(3))
+        file_size_limit(resource.RLIM_INFINITY)
+        assert (result.code, result.detail) == (codes.SYSTEM_ERROR, 27)  # EFBIG
+        assert partition.read(LOG) == before
+        assert append_all(writer, batch(3)) == [3]
+
+    def test_a_roll_without_descriptors_leaves_everything_as_it_was(
+        self, partition: Partition
+    ) -> None:
+        one = batch(3)
+        writer = partition.writer(segment_bytes=len(one))
+        append_all(writer, one)
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest_free = os.dup(0)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 1, before[1]))  # one file only
+        try:
+            result = writer.append(batch(3))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert (result.code, result.detail) == (codes.SYSTEM_ERROR, 24)  # EMFILE
+        assert set(partition.files()) == {
+            f"{0:020d}{suffix}" for suffix in (".log", ".index", ".timeindex")
+        }
+        assert append_all(writer, batch(3)) == [3]
+
+
+class TestSyncing:
+    def test_everything_published_is_covered_and_said(self, partition: Partition) -> None:
+        writer = partition.writer()
+        append_all(writer, batch(3))
+        assert writer.sync(3).code == codes.NEEDS_SEGMENTS  # the folder was never synced
+        _sync_all(partition)
+        append_all(writer, batch(2))
+        assert writer.sync(5) == (codes.OK, 5, 0)
+        assert partition.slots.read_synced(partition.slot) == (0, len(partition.read(LOG)), 5)
+
+    def test_who_is_covered_already_does_nothing(self, partition: Partition) -> None:
+        writer = partition.writer()
+        append_all(writer, batch(3))
+        _sync_all(partition)
+        writer.detach()  # a sync would need a descriptor
+        assert writer.sync(3) == (codes.OK, 3, 0)
+
+    def test_a_roll_asks_for_the_segment_before(self, partition: Partition) -> None:
+        one = batch(3)
+        writer = partition.writer(segment_bytes=len(one))
+        append_all(writer, one)
+        _sync_all(partition)
+        append_all(writer, batch(3))
+        assert writer.sync(6).code == codes.NEEDS_SEGMENTS
+        assert writer.retired_count == 1
+
+    def test_a_torn_record_of_the_synced_end_leaves_the_one_before(
+        self, partition: Partition
+    ) -> None:
+        writer = partition.writer()
+        for _ in range(2):
+            append_all(writer, batch(1))
+            _sync_all(partition)
+        words = partition.slots.map.words
+        first = partition.slots.map.cover(partition.slot) + 56
+        newest = max(range(2), key=lambda number: words[first + 8 * number + 3])
+        words[first + 8 * newest + 2] += 1
+        assert partition.slots.read_synced(partition.slot).offset == 1
+
+
+def _sync_all(partition: Partition) -> None:
+    from streamlog.storage.sync import sync_segments_locked
+
+    sync_segments_locked(
+        partition.filesystem, partition.slots, partition.slot, partition.directory, []
+    )
+
+
+@pytest.mark.skipif(len(KERNELS) == 1, reason="the compiled kernel was not built")
+@pytest.mark.parametrize("seed", range(20))
+def test_both_kernels_leave_the_same_bytes_and_state(tmp_path: Path, seed: int) -> None:
+    """The twin is the specification: batches of all sizes, rolls, indexes, odd timestamps."""
+    outcomes = []
+    for kernel in KERNELS:
+        root = tmp_path / kernel
+        root.mkdir()
+        partition = Partition(root, kernel)
+        writer = partition.writer(segment_bytes=20_000, interval=500)
+        writer.segment_index_bytes = 200
+        random_source = random.Random(seed)
+        results = []
+        for _ in range(200):
+            many = bytearray()
+            for _ in range(random_source.choice([1, 1, 1, 4])):
+                many += batch(
+                    random_source.randint(1, 5),
+                    timestamp=random_source.choice([-1, 0, 10_000, random_source.randint(0, 99)]),
+                    size=random_source.choice([0, 10, 400, 3000]),
+                    producer_id=random_source.choice([-1, -1, 5]),
+                )
+            results.append(writer.append(many, -1, -1, 77))
+        outcomes.append((results, partition.state, partition.files()))
+    assert outcomes[0] == outcomes[1]

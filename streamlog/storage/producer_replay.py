@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from streamlog.record.scan_outcome import ProducerBatch
     from streamlog.storage.filesystem import Filesystem
 
+_MARKER_ROOM = 1024  # a transaction marker is a batch of 78 bytes
+
 
 def load_producer_state(
     filesystem: Filesystem,
@@ -125,7 +127,7 @@ def _coordinator_epoch(source: SegmentFile, batch: ProducerBatch, limit: int) ->
     """The coordinator's epoch in a transaction marker: bytes 2-6 of its value (facts 2.3)."""
     if not batch.is_control:
         return -1
-    marker = RecordBatch(source.view(batch.position, limit - batch.position))
+    marker = RecordBatch(source.view(batch.position, min(_MARKER_ROOM, limit - batch.position)))
     for record in marker.records("", -1):
         if record.value is not None and len(record.value) >= 6:
             return int.from_bytes(bytes(record.value[2:6]), "big", signed=True)

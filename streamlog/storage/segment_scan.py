@@ -1,7 +1,9 @@
-"""Scanning a segment's file from end to end, whatever its size: maps at once, `pread` in pieces.
+"""Scanning a segment's file from end to end, whatever its size, in windows that bound memory.
 
-The kernel does the walking (`record.scan_segment`); here its runs are put together: over the
-windows that bound memory where there are no maps, and over damage that is stepped over.
+The kernel does the walking (`record.scan_segment`); here its runs are put together, over the
+windows and over damage that is stepped over. The windows are copied with `pread`: measured,
+that and the CRC of what is still in the processor's cache take two thirds of the time that
+mapping does, whose pages are touched only once.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from streamlog.record.scan_outcome import ProducerBatch, ScanOutcome, StopReason
     from streamlog.storage.filesystem import Filesystem
 
-_WINDOW: Final = 32 << 20
+_WINDOW: Final = 1 << 20
 
 
 class SegmentScan(msgspec.Struct):
@@ -56,9 +58,14 @@ class SegmentScan(msgspec.Struct):
         )
 
 
-def open_for_scan(filesystem: Filesystem, path: str, *, writable: bool = True) -> SegmentFile:
-    """The file, mapped for exactly its length where maps work."""
-    return SegmentFile(filesystem, path, filesystem.file_size(path), writable=writable)
+def open_for_scan(filesystem: Filesystem, path: str) -> SegmentFile:
+    """The file, to be read once through."""
+    return SegmentFile(filesystem, path, 0, writable=False)
+
+
+def open_mapped(filesystem: Filesystem, path: str) -> SegmentFile:
+    """The file, mapped for exactly its length where maps work: to be searched at will."""
+    return SegmentFile(filesystem, path, filesystem.file_size(path), writable=False)
 
 
 def scan_on(
@@ -77,22 +84,19 @@ def scan_on(
     the disk does not give.
     """
     limit = scan.size if end is None else end
-    window = limit if source.is_mapped else _WINDOW
+    window = _WINDOW
     scan.stop = None
     while scan.position < limit:
         start = scan.position
-        window_end = min(limit, start + window)
-        # A map is scanned in place, so that positions are the file's own.
-        shift = 0 if source.is_mapped else start
-        view = source.view(shift, window_end - shift)
+        data = source.view(start, min(window, limit - start))
         outcome = scan_segment(
-            view,
-            start=start - shift,
-            end=window_end - shift,
+            data,
+            start=0,
+            end=len(data),
             segment_base_offset=scan.base_offset,
             expected_offset=scan.next_offset,
-            check_crc_from=max(0, check_crc_from - shift),
-            no_gaps_from=max(0, no_gaps_from - shift),
+            check_crc_from=max(0, check_crc_from - start),
+            no_gaps_from=max(0, no_gaps_from - start),
             index_interval_bytes=index_interval_bytes,
             previous_max_timestamp=scan.max_timestamp,
             previous_max_timestamp_offset=scan.max_timestamp_offset,
@@ -100,10 +104,10 @@ def scan_on(
             last_time_index_timestamp=scan.last_time_index_timestamp,
             previous_leader_epoch=scan.epochs[-1][0] if scan.epochs else -1,
         )
-        _add(scan, outcome, shift)
-        if scan.stop in ("short", "torn") and window_end < limit:
-            # Cut by the window, not by the file.
-            window = window if scan.position > start else window * 2
+        _add(scan, outcome, start)
+        if scan.stop in ("short", "torn") and start + len(data) < limit:
+            # Cut by the window, not by the file. A batch larger than it needs a larger one.
+            window = _WINDOW if scan.position > start else window * 2
             scan.stop = None
         elif scan.stop is not None:
             return

@@ -23,7 +23,7 @@ from streamlog.storage.names import (
     segment_name,
     torn_name,
 )
-from streamlog.storage.segment_scan import open_for_scan
+from streamlog.storage.segment_scan import open_mapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -153,7 +153,7 @@ def _free_name(filesystem: Filesystem, directory: str, base_offset: int) -> str:
 
 
 def _good_batches(filesystem: Filesystem, path: str, position: int, size: int) -> int:
-    source = open_for_scan(filesystem, path)
+    source = open_mapped(filesystem, path)
     try:
         return count_good_batches(source.view(position, size - position), 0)
     finally:

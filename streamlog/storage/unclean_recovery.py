@@ -28,7 +28,7 @@ from streamlog.storage.names import LEADER_EPOCHS, LOG, OFFSET_INDEX, TIME_INDEX
 from streamlog.storage.partition_recovery import DurableMark, PartitionRecovery, empty_state
 from streamlog.storage.producer_replay import load_producer_state
 from streamlog.storage.segment import LogSegment
-from streamlog.storage.segment_scan import SegmentScan, open_for_scan, scan_on
+from streamlog.storage.segment_scan import SegmentScan, open_for_scan, open_mapped, scan_on
 from streamlog.storage.shared import PartitionState, SyncedEnd
 from streamlog.storage.tearing import TornTail, cut_segments, cut_tail, remove_snapshots_behind
 
@@ -175,7 +175,11 @@ class UncleanRecovery:
     def _step_over(self, source: SegmentFile, scan: SegmentScan) -> bool:
         """Note damage at the scan's position and go on behind it; False if nothing is there."""
         position, offset = scan.position, scan.next_offset
-        view = source.view(position, scan.size - position)
+        mapped = open_mapped(self._filesystem, source.path)
+        try:
+            view = mapped.view(position, scan.size - position)
+        finally:
+            mapped.close()
         found = find_batch_behind(view, position, offset)
         self._note_damage(
             source.path, position, offset, scan.stop, None if found is None else found.base_offset

@@ -1,6 +1,7 @@
 """Kafka's record batch format v2: bytes to records and back.
 
 Parts
+    checksum        CRC-32C
     layout          where each header field lives, attribute bits, limits
     varint          zigzag varints
     record          `Record`: what a consumer is handed

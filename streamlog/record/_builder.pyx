@@ -23,7 +23,7 @@ from streamlog.record._encode cimport (
     write_record,
 )
 
-from crc32c import crc32c as _crc32c
+from streamlog.record.checksum import crc32c as _crc32c
 
 from streamlog.errors import UsageError
 from streamlog.record.byteslike import encoded_headers

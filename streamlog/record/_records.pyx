@@ -11,7 +11,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from streamlog.record._decode cimport load16, load32, load64, loadu32, read_varint, read_varlong
 
-from crc32c import crc32c as _crc32c
+from streamlog.record.checksum import crc32c as _crc32c
 
 from streamlog.record.compression import decompress as _decompress
 from streamlog.record.corruption import (

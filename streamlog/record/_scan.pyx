@@ -10,7 +10,7 @@ from libc.string cimport memchr
 from streamlog.record._decode cimport load16, load32, load64, loadu32
 from streamlog.record._encode cimport store32, store64
 
-from crc32c import crc32c as _crc32c
+from streamlog.record.checksum import crc32c as _crc32c
 
 from streamlog.record.scan import _SEARCH_CRC_LIMIT, _SEARCH_LIMIT, _is_legacy
 from streamlog.record.scan_outcome import ProducerBatch, ScanOutcome
@@ -42,8 +42,9 @@ def scan_segment(
     A batch is good when it fits, has magic 2, matches its CRC (looked at from position
     `check_crc_from` on) and continues the offsets: not before `expected_offset`, and from
     position `no_gaps_from` on exactly there; gaps are what compaction leaves. The `previous_...`
-    values carry over from an earlier scan of the same segment. Index entries follow Kafka's rule (`LogSegment.append`): before a batch is added,
-    when more than `index_interval_bytes` came since the last entry.
+    values carry over from an earlier scan of the same segment. Index entries follow Kafka's rule
+    (`LogSegment.append`): before a batch is added, when more than `index_interval_bytes` came
+    since the last entry.
     """
     cdef Walk walk = Walk.__new__(Walk)
     if segment_base_offset < 0:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import crc32c
-
 from streamlog.record import layout
 from streamlog.record.byteslike import BytesLike
+from streamlog.record.checksum import crc32c
 from streamlog.record.compression import NONE, decompress
 from streamlog.record.corruption import legacy_format, malformed_batch
 from streamlog.record.iterator import BatchFrame, RecordIterator
@@ -56,7 +55,7 @@ class RecordBatch:
             raise malformed_batch(self.position, "its length changed")
         if self._view[layout.MAGIC_AT] != layout.MAGIC:
             raise malformed_batch(self.position, "its magic changed")
-        if self.crc != crc32c.crc32c(self._view[layout.ATTRIBUTES_AT :]):
+        if self.crc != crc32c(self._view[layout.ATTRIBUTES_AT :]):
             raise malformed_batch(self.position, "its CRC does not match")
         self._check_offsets()
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import crc32c
-
 from streamlog.errors import ConfigError, InvalidTimestampError, RecordTooLargeError
 from streamlog.record import layout
 from streamlog.record.byteslike import EncodedHeaders
+from streamlog.record.checksum import crc32c
 from streamlog.record.compression import check_level
 from streamlog.record.varint import append_varint, varint_size
 
@@ -179,5 +178,5 @@ def write_header(
         base_sequence,
         count,
     )
-    crc = crc32c.crc32c(batch[layout.ATTRIBUTES_AT :])
+    crc = crc32c(batch[layout.ATTRIBUTES_AT :])
     layout.UINT32.pack_into(batch, layout.CRC_AT, crc)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import zlib
 
-import crc32c
-
 from streamlog.record import layout
 from streamlog.record.byteslike import BytesLike
+from streamlog.record.checksum import crc32c
 from streamlog.record.layout import (
     DEFAULT_INDEX_INTERVAL_BYTES,
     HEADER_SIZE,
@@ -46,8 +45,9 @@ def scan_segment(
     A batch is good when it fits, has magic 2, matches its CRC (looked at from position
     `check_crc_from` on) and continues the offsets: not before `expected_offset`, and from
     position `no_gaps_from` on exactly there; gaps are what compaction leaves. The `previous_...`
-    values carry over from an earlier scan of the same segment. Index entries follow Kafka's rule (`LogSegment.append`): before a batch is added,
-    when more than `index_interval_bytes` came since the last entry.
+    values carry over from an earlier scan of the same segment. Index entries follow Kafka's rule
+    (`LogSegment.append`): before a batch is added, when more than `index_interval_bytes` came
+    since the last entry.
     """
     view = memoryview(buffer).cast("B")
     if not 0 <= start <= end <= len(view):
@@ -94,7 +94,7 @@ def _frame_problem(view: memoryview, position: int, end: int, check_crc: bool) -
 
 def _crc_matches(view: memoryview, position: int, size: int) -> bool:
     crc: int = layout.UINT32.unpack_from(view, position + layout.CRC_AT)[0]
-    computed: int = crc32c.crc32c(view[position + layout.ATTRIBUTES_AT : position + size])
+    computed: int = crc32c(view[position + layout.ATTRIBUTES_AT : position + size])
     return crc == computed
 
 

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from streamlog.errors import CorruptRecordError, UnsupportedFormatError
+from streamlog.errors import CorruptRecordError, DecompressionError, UnsupportedFormatError
 from streamlog.record.timestamp_type import TimestampType
 from streamlog.record.verify import verify_batch_records
 from tests.record.samples import (
@@ -184,3 +184,11 @@ def test_the_deep_check_finds_a_timestamp_above_the_maximum(kernel):
     struct.pack_into(">q", batch, 35, NOW + 4)
     with pytest.raises(CorruptRecordError, match="above the batch's maximum"):
         verify_batch_records(kernel.RecordBatch(with_crc(batch)))
+
+
+@pytest.mark.parametrize("codec", [1, 2, 3, 4])
+def test_a_payload_larger_than_the_reader_allows_is_refused(kernel, codec):
+    batch = kernel.RecordBatch(build(kernel, [(NOW, None, bytes(100_000), ())], codec=codec))
+    assert next(batch.records("t", 0, limit=101_000)).value == bytes(100_000)
+    with pytest.raises(DecompressionError, match="more than 99999 bytes"):
+        batch.records("t", 0, limit=99_999)

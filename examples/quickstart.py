@@ -207,7 +207,8 @@ def ask(directory: str, picture: str) -> None:
             print(f"  {airlines[carrier]['name']:<28} {by_carrier[carrier]:6.1f} {bar}")
 
         by_hour = average_by(averages, 1)
-        print("\nBy scheduled hour: " + ", ".join(f"{h}h {by_hour[h]:.0f}" for h in sorted(by_hour)))
+        hours = ", ".join(f"{hour}h {by_hour[hour]:.0f}" for hour in sorted(by_hour))
+        print(f"\nBy scheduled hour: {hours}")
 
         plane = "N328AA"
         noon = datetime(2013, 1, 15, 12, tzinfo=NEW_YORK)
@@ -231,7 +232,7 @@ def draw(averages: Averages, airlines: dict[str, str], picture: str) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot as plt
 
     by_carrier = average_by(averages, 0)
     carriers = sorted(by_carrier, key=by_carrier.__getitem__)
@@ -245,7 +246,7 @@ def draw(averages: Averages, airlines: dict[str, str], picture: str) -> None:
         ]
         for carrier in carriers
     ]
-    figure, axes = pyplot.subplots(figsize=(9, 5.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, 5.2), layout="constrained")
     image = axes.imshow(late, aspect="auto", cmap="YlOrRd", vmin=0, vmax=60)
     axes.set_xticks(range(len(hours)), [f"{hour}:00" for hour in hours], rotation=60)
     axes.set_yticks(range(len(carriers)), [airlines[carrier] for carrier in carriers])

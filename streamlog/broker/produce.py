@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import crc32c
-
 from streamlog.config.settings import LONG_MAX
 from streamlog.errors import InvalidRecordError, InvalidTimestampError, RecordTooLargeError
 from streamlog.record import TimestampType, layout
+from streamlog.record.checksum import crc32c
 from streamlog.record.kernel import RecordBatch, RecordBatchBuilder
 
 if TYPE_CHECKING:
@@ -179,5 +178,5 @@ def _stamp(batches: bytearray, now_ms: int) -> None:
         )
         layout.INT64.pack_into(batches, position + layout.MAX_TIMESTAMP_AT, now_ms)
         covered = memoryview(batches)[position + layout.ATTRIBUTES_AT : position + size]
-        layout.UINT32.pack_into(batches, position + layout.CRC_AT, crc32c.crc32c(covered))
+        layout.UINT32.pack_into(batches, position + layout.CRC_AT, crc32c(covered))
         position += size

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from crc32c import crc32c
-
+from streamlog.record.checksum import crc32c
 from streamlog.record.layout import ATTRIBUTES_AT, CRC_AT, MAGIC, MAGIC_AT, MAX_INT32, UINT32
 from streamlog.storage.batch_headers import BatchHeader, read_header
 

@@ -15,9 +15,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from crc32c import crc32c
-
 from streamlog.errors import CorruptDirectoryError
+from streamlog.record.checksum import crc32c
 from streamlog.storage.names import SNAPSHOT, segment_name
 from streamlog.storage.producer_state import (
     NO_OFFSET,

@@ -10,8 +10,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-import crc32c
-
+from streamlog.record.checksum import crc32c
 from streamlog.storage import shared, system
 from streamlog.storage.shared import PartitionState, SyncedEnd
 
@@ -197,7 +196,7 @@ class SharedState:
         best: tuple[int, ...] | None = None
         for record in (first, first + shared.SYNCED_WORDS):
             found = tuple(words[record : record + 5].tolist())
-            checks = found[3] > 0 and found[4] == crc32c.crc32c(_SYNCED.pack(*found[:4]))
+            checks = found[3] > 0 and found[4] == crc32c(_SYNCED.pack(*found[:4]))
             if checks and (best is None or found[3] > best[3]):
                 best = found
         return best
@@ -210,4 +209,4 @@ class SharedState:
         words = self.map.words
         for at, value in enumerate((*synced, number), first):
             words[at] = value
-        words[first + 4] = crc32c.crc32c(_SYNCED.pack(*synced, number))
+        words[first + 4] = crc32c(_SYNCED.pack(*synced, number))

@@ -1,0 +1,32 @@
+"""What users call: producers, consumers and the administration of a log.
+
+Parts, writing
+    producer        `Producer`: settings, `send_many`, `flush`, `close`
+    accumulators    selects `accumulator` or its compiled twin: a record into its open batch, one
+                    C section a record; `RecordFuture`, `ProducerBatch`, `PartitionQueue`
+    batch_state     the life of a batch
+    targets         what `send()` must know of a topic, and keeping that up to date
+    arguments       what may be passed, and what callers are told otherwise
+    delivery        what a future does: wait, report, call back, `await`
+    dispatch        sealed batches into the log, in order, and onto the disk
+    finishing       header, codec, producer id and CRC of a batch that is about to be written
+    bulk            `send_many`: many values, big batches, one future
+    sender          the one background thread: linger, syncs nobody waits for, exit and fork
+    partitioner     where records without a partition go
+    serialization   serializers for common types
+
+Parts, reading
+    stream_log, consumer, read, admin, and what they are made of; each module says which.
+
+Rules
+    * Work per record is compiled, work per batch is Python: it is written once, and runs on
+      both kernels.
+    * No lock, thread hop or Python call per record. User code (serializers, partitioners,
+      callbacks) is never called between looking at an open batch and writing into it.
+    * Batches of a partition reach the log in the order in which they were sealed.
+    * An error is never lost: it is in the future, or in `flush()` and `close()`.
+    * Files are reached through the broker only.
+
+Not here: what a batch must satisfy (the broker's produce path), and how it reaches the disk
+(storage).
+"""

@@ -1,0 +1,482 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+"""Where `Producer.send` puts a record: the compiled twin of `accumulator.py`, its specification.
+
+One C section per record, made atomic by the GIL: between looking at the open batch and writing
+into it no Python code runs (no call, no allocation that the collector counts, no last reference
+dropped). Whatever may run Python code (serializers, a full batch, a new one) happens before, and
+then the open batch is looked at again.
+"""
+
+cimport cython
+from cpython.bytearray cimport (
+    PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
+)
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
+
+from streamlog.record._encode cimport (
+    BatchHeader, headers_size, span_size, varint_size, write_batch_header, write_headers,
+    write_record
+)
+from streamlog.record._murmur2 cimport partition_of
+
+from streamlog.clients import arguments, delivery
+from streamlog.clock import SYSTEM_CLOCK
+from streamlog.record.byteslike import encoded_headers
+
+cdef enum:
+    HEADER_SIZE = 61
+    # batch_state.py
+    OPEN = 0
+    SEALED = 1
+    DONE = 3
+    FAILED = 4
+
+cdef int64_t NO_LIMIT = 0x7FFFFFFFFFFFFFFF
+
+
+@cython.final
+@cython.no_gc  # it refers to its batch only: a cycle through it always passes a tracked object
+@cython.freelist(1024)
+cdef class RecordFuture:
+    """The outcome of one `send()`: `result()` waits for it, and so does `await`."""
+
+    cdef ProducerBatch batch
+    cdef int32_t index
+    cdef bint observed
+    cdef int64_t timestamp
+
+    def done(self):
+        """Whether the outcome is known."""
+        return self.batch.queue.acks == 0 or self.batch.state >= DONE
+
+    def result(self, timeout=None):
+        """The `RecordMetadata`, once the record is as durable as `acks` asks.
+
+        Sends the record's batch at once, linger or not. `timeout` (seconds) bounds the wait for
+        other threads; a write or sync that has begun is not cut short. Raises what made the
+        send fail, `TimeoutError`, or `ForkedHandleError` in a forked child.
+        """
+        cdef ProducerBatch batch = self.batch
+        if batch.state != DONE or batch.queue.accumulator.unusable:
+            delivery.complete(self, batch, timeout)
+        return delivery.record_metadata(batch, self.index, self.timestamp)
+
+    def exception(self, timeout=None):
+        """The error that made the send fail, or None; waits like `result`."""
+        return delivery.exception_of(self, self.batch, timeout)
+
+    def add_done_callback(self, callback):
+        """Call `callback(future)` when the outcome is known, from whichever thread knows it."""
+        delivery.add_callback(self, self.batch, callback)
+
+    def observe(self):
+        """Note that somebody has seen this outcome; `flush()` need not raise it."""
+        if not self.observed:
+            self.observed = True
+            self.batch.observed += 1
+
+    def __await__(self):
+        return delivery.wait_async(self, self.batch)
+
+    def __repr__(self):
+        return delivery.describe(self.batch, self.index)
+
+
+@cython.final
+@cython.freelist(64)
+cdef class ProducerBatch:
+    """What one append writes: the open batch of a partition, or an encoded run of `send_many`."""
+
+    cdef readonly PartitionQueue queue
+    cdef public int state
+    cdef readonly int32_t count
+    cdef public int32_t observed
+    cdef readonly double created_s
+    cdef public int64_t base_offset
+    cdef public int64_t append_time_ms
+    cdef public object error
+    cdef public object durability
+    cdef public object callbacks
+    cdef public object parts
+    cdef public object wire
+    cdef public Py_ssize_t reserved
+    cdef bytearray buffer
+    cdef Py_ssize_t size, capacity, limit
+    cdef int64_t base_timestamp, max_timestamp
+
+    def __init__(self, PartitionQueue queue not None, wire, parts, int32_t count, double created_s):
+        self.queue = queue
+        self.wire = wire
+        self.parts = parts
+        self.count = count
+        self.created_s = created_s
+        self.base_offset = self.append_time_ms = -1
+        self.state = SEALED
+
+    def close(self, int attributes):
+        """The encoded batch, CRC and producer excepted. May be called again, if interrupted."""
+        cdef BatchHeader header
+        if self.size != self.capacity:
+            PyByteArray_Resize(self.buffer, self.size)
+            self.capacity = self.size
+        header.base_offset = 0
+        header.length = <int32_t>(self.size - 12)
+        header.leader_epoch = -1
+        header.attributes = <short>attributes
+        header.last_offset_delta = self.count - 1
+        header.base_timestamp = self.base_timestamp
+        header.max_timestamp = self.max_timestamp
+        header.producer_id = -1
+        header.producer_epoch = -1
+        header.base_sequence = -1
+        header.count = self.count
+        write_batch_header(<uint8_t*>PyByteArray_AS_STRING(self.buffer), &header)
+        return self.buffer
+
+    def release(self):
+        """Give the memory back: nothing will be encoded or written any more."""
+        self.queue.accumulator.memory_used -= self.reserved
+        self.reserved = 0
+        self.wire = self.buffer = None
+
+    cdef void write(
+        self, Py_ssize_t body, bytes key, bytes value, tuple headers, int64_t timestamp
+    ) noexcept:
+        cdef uint8_t* start = <uint8_t*>PyByteArray_AS_STRING(self.buffer)
+        cdef uint8_t* p
+        p = write_record(
+            start + self.size, body, timestamp - self.base_timestamp, self.count,
+            NULL if key is None else <const uint8_t*>PyBytes_AS_STRING(key),
+            -1 if key is None else PyBytes_GET_SIZE(key),
+            NULL if value is None else <const uint8_t*>PyBytes_AS_STRING(value),
+            -1 if value is None else PyBytes_GET_SIZE(value),
+        )
+        if headers is None:
+            p[0] = 0
+            p += 1
+        else:
+            p = write_headers(p, headers)
+        self.size = p - start
+        self.count += 1
+        if timestamp > self.max_timestamp:
+            self.max_timestamp = timestamp
+
+
+@cython.final
+cdef class PartitionQueue:
+    """The batches of one partition on their way: one open, some sealed, some to be synced."""
+
+    cdef readonly RecordAccumulator accumulator
+    cdef readonly TopicTarget target
+    cdef readonly str topic
+    cdef readonly int partition
+    cdef readonly int acks
+    cdef ProducerBatch open_batch
+    cdef Py_ssize_t last_size
+    cdef readonly list sealed
+    cdef readonly dict unsynced
+    cdef readonly object lock
+    cdef public object owner
+    cdef public object sequence
+    cdef public object log
+    cdef object __weakref__
+
+    def __init__(self, RecordAccumulator accumulator not None, TopicTarget target, partition, lock):
+        self.accumulator = accumulator
+        self.target = target
+        self.topic = target.topic
+        self.partition = partition
+        self.acks = accumulator.acks
+        self.sealed = []
+        self.unsynced = {}
+        self.lock = lock
+        self.last_size = 1024
+
+    @property
+    def open(self):
+        """The batch that takes records, or None."""
+        return self.open_batch
+
+    def seal(self):
+        """Close the open batch, if there is one, and queue it; what comes next goes to another."""
+        cdef ProducerBatch batch = self.open_batch
+        if batch is None:
+            return
+        if batch.count == 0:  # an interrupt came between opening it and its first record
+            self.open_batch = None
+            batch.release()
+            return
+        self.sealed.append(batch)
+        batch.state = SEALED
+        self.last_size = batch.size
+        self.open_batch = None
+
+    def __repr__(self):
+        return f"<queue of {self.topic}-{self.partition}: {len(self.sealed)} sealed>"
+
+
+@cython.final
+cdef class TopicTarget:
+    """What `send()` needs to know of a topic, resolved once; `targets.fill_target` fills it."""
+
+    cdef readonly str topic
+    cdef public list queues
+    cdef public object topic_id
+    cdef public object config
+    cdef public int codec
+    cdef public object level
+    cdef public Py_ssize_t batch_limit
+    cdef public Py_ssize_t record_limit
+    cdef public bint append_time
+    cdef public int64_t before_max_ms
+    cdef public int64_t after_max_ms
+    cdef public bint requires_key
+    cdef public int sticky
+    cdef Py_ssize_t sticky_bytes
+
+    def __init__(self, topic):
+        self.topic = topic
+        self.queues = []
+
+    cdef PartitionQueue queue_at(self, Py_ssize_t partition):
+        return <PartitionQueue>PyList_GET_ITEM(self.queues, partition)
+
+    cdef Py_ssize_t partition_count(self):
+        return len(self.queues)
+
+    cdef PartitionQueue chosen(self, object partition):
+        """The queue of a partition that the caller named."""
+        cdef Py_ssize_t index
+        if type(partition) is int and 0 <= partition < len(self.queues):
+            index = partition
+            return self.queue_at(index)
+        raise arguments.wrong_partition(self, partition)
+
+    cdef int64_t checked_timestamp(self, object timestamp_ms, int64_t now_ms) except? -1:
+        """A timestamp that the caller gave, within the topic's bounds (KIP-937)."""
+        cdef int64_t timestamp
+        if type(timestamp_ms) is not int or not 0 <= timestamp_ms <= NO_LIMIT:
+            raise arguments.wrong_timestamp(self, timestamp_ms, now_ms, "timestamp_ms")
+        timestamp = timestamp_ms
+        if not self.append_time and (
+            now_ms - timestamp > self.before_max_ms or timestamp - now_ms > self.after_max_ms
+        ):
+            raise arguments.wrong_timestamp(self, timestamp_ms, now_ms, "timestamp_ms")
+        return timestamp
+
+
+def largest_size(tuple column, str name):
+    """The most bytes that one of `column` has; TypeError naming its position (`values[3]`)."""
+    cdef Py_ssize_t index, size, largest = 0
+    cdef object value
+    for index in range(len(column)):
+        value = column[index]
+        if type(value) is bytes:
+            size = PyBytes_GET_SIZE(value)
+        elif value is None:
+            continue
+        else:
+            size = arguments.byte_size(value, f"{name}[{index}]")
+        if size > largest:
+            largest = size
+    return largest
+
+
+def group_by_partition(partitions, Py_ssize_t count):
+    """The positions of each partition in one list each, and a last list for those of -1."""
+    cdef list groups = [[] for _ in range(count + 1)]
+    cdef Py_ssize_t index = 0, partition
+    for partition in partitions:
+        (<list>PyList_GET_ITEM(groups, count if partition < 0 else partition)).append(index)
+        index += 1
+    return groups
+
+
+cdef class RecordAccumulator:
+    """The hot half of a `Producer`: takes records into batches, and calls the other half per batch.
+
+    The subclass provides `_open_topic(topic)`, `_drain(queue)`, `_make_room(size)`, `_arm()`,
+    `_next_sticky(target)` and `_refuse()`.
+    """
+
+    cdef public int unusable
+    cdef public bint armed
+    cdef public int64_t memory_used
+    cdef readonly int acks
+    cdef readonly dict pending
+    cdef readonly dict _targets
+    cdef int64_t buffer_memory
+    cdef bint send_at_once
+    cdef object partitioner, key_serializer, value_serializer, clock
+    cdef object __weakref__
+
+    def __init__(self, config, clock):
+        self.acks = config.acks
+        self.buffer_memory = config.buffer_memory
+        self.send_at_once = config.linger_ms == 0 or config.batch_size == 0
+        self.partitioner = config.partitioner
+        self.key_serializer = config.key_serializer
+        self.value_serializer = config.value_serializer
+        self.clock = None if clock is SYSTEM_CLOCK else clock
+        self.pending = {}
+        self._targets = {}
+
+    def send(self, topic, value=None, key=None, headers=None, partition=None, timestamp_ms=None):
+        """Send one record; returns its `RecordFuture`. See `Producer`."""
+        cdef TopicTarget target
+        cdef PartitionQueue queue = None
+        cdef bytes key_bytes, value_bytes
+        cdef tuple pairs = None
+        cdef int64_t timestamp
+        cdef object found = None
+        if self.unusable:
+            self._refuse()
+        if type(topic) is str:
+            found = self._targets.get(topic)
+        target = <TopicTarget>(self._open_topic(topic) if found is None else found)
+        if self.key_serializer is not None:
+            key = arguments.serialized(self.key_serializer, topic, "key", key)
+        if self.value_serializer is not None:
+            value = arguments.serialized(self.value_serializer, topic, "value", value)
+        key_bytes = key if key is None or type(key) is bytes else arguments.raw(key, "key")
+        value_bytes = (
+            value if value is None or type(value) is bytes else arguments.raw(value, "value")
+        )
+        if headers:
+            pairs = encoded_headers(headers)
+        timestamp = self.wall_ms()
+        if timestamp_ms is not None:
+            timestamp = target.checked_timestamp(timestamp_ms, timestamp)
+        if partition is not None:
+            queue = target.chosen(partition)
+        elif self.partitioner is not None:
+            found = arguments.custom_partition(self.partitioner, target, key_bytes, value_bytes)
+            if found is not None:
+                queue = target.chosen(found)
+        elif key_bytes is not None:
+            queue = target.queue_at(partition_of(
+                <const uint8_t*>PyBytes_AS_STRING(key_bytes), PyBytes_GET_SIZE(key_bytes),
+                <int32_t>target.partition_count(),
+            ))
+        if key_bytes is None and target.requires_key:
+            raise arguments.keyless(target)
+        return self.append(target, queue, key_bytes, value_bytes, pairs, timestamp)
+
+    cdef RecordFuture append(
+        self, TopicTarget target, PartitionQueue queue, bytes key, bytes value, tuple headers,
+        int64_t timestamp
+    ):
+        """Write a record into its partition's open batch; without a queue, into the sticky one."""
+        cdef bint sticky = queue is None
+        cdef ProducerBatch batch
+        cdef Py_ssize_t body, size
+        cdef Py_ssize_t fixed = (
+            1
+            + span_size(-1 if key is None else PyBytes_GET_SIZE(key))
+            + span_size(-1 if value is None else PyBytes_GET_SIZE(value))
+            + (1 if headers is None else headers_size(headers))
+        )
+        cdef RecordFuture future = RecordFuture.__new__(RecordFuture)
+        if HEADER_SIZE + fixed + 12 > target.record_limit:
+            arguments.check_record_size(target, fixed)
+        while True:
+            if self.unusable:
+                self._refuse()
+            if sticky:
+                queue = target.queue_at(target.sticky)
+            batch = queue.open_batch
+            if batch is None:
+                if sticky and target.sticky_bytes >= target.batch_limit:
+                    self.switch_sticky(target)
+                    queue = target.queue_at(target.sticky)
+                self.open_batch(queue, fixed)
+                continue
+            if batch.count == 0:
+                batch.base_timestamp = batch.max_timestamp = timestamp
+            body = (
+                fixed + varint_size(timestamp - batch.base_timestamp) + varint_size(batch.count)
+            )
+            size = batch.size + varint_size(body) + body
+            if size > batch.limit and batch.count:
+                queue.seal()
+                if sticky:
+                    self.switch_sticky(target)
+                self._drain(queue)
+                batch = None  # its last reference goes here, not after the next look
+            elif size > batch.capacity:
+                self.grow(batch, size)
+            else:
+                break
+        future.batch = batch
+        future.index = batch.count
+        future.timestamp = timestamp
+        target.sticky_bytes += size - batch.size
+        batch.write(body, key, value, headers, timestamp)
+        if self.send_at_once or batch.size >= target.batch_limit:
+            queue.seal()
+            self._drain(queue)
+        return future
+
+    cdef int open_batch(self, PartitionQueue queue, Py_ssize_t fixed) except -1:
+        """Give `queue` an open batch with room for one record; another thread may be first."""
+        cdef Py_ssize_t needed = HEADER_SIZE + fixed + 7  # three one-byte deltas, length to 5
+        cdef Py_ssize_t limit = max(queue.target.batch_limit, needed)
+        cdef Py_ssize_t capacity = min(limit, max(needed, queue.last_size))
+        cdef ProducerBatch batch
+        if self.memory_used + capacity > self.buffer_memory:
+            self._make_room(capacity)
+        batch = ProducerBatch.__new__(ProducerBatch)
+        batch.queue = queue
+        batch.buffer = PyByteArray_FromStringAndSize(NULL, capacity)
+        batch.base_offset = batch.append_time_ms = -1
+        batch.size = HEADER_SIZE
+        batch.capacity = batch.reserved = capacity
+        batch.limit = limit
+        batch.created_s = self.monotonic_s()
+        if queue.open_batch is not None or self.unusable:
+            if self.unusable:
+                self._refuse()
+            return 0
+        queue.open_batch = batch
+        self.memory_used += capacity
+        self.pending[queue] = None
+        if not self.armed:
+            self._arm()
+        return 0
+
+    cdef int grow(self, ProducerBatch batch, Py_ssize_t needed) except -1:
+        """More room in an open batch, towards its limit."""
+        cdef Py_ssize_t capacity = max(needed, min(batch.limit, 4 * batch.capacity))
+        if self.memory_used + capacity - batch.capacity > self.buffer_memory:
+            self._make_room(capacity - batch.capacity)
+        if batch.state != OPEN or capacity <= batch.capacity:
+            return 0  # the room that was made was its own, or another thread was faster
+        PyByteArray_Resize(batch.buffer, capacity)
+        self.memory_used += capacity - batch.capacity
+        batch.reserved += capacity - batch.capacity
+        batch.capacity = capacity
+        return 0
+
+    cdef int switch_sticky(self, TopicTarget target) except -1:
+        """Where records without a key go next (KIP-794)."""
+        target.sticky_bytes = 0
+        if target.partition_count() > 1:
+            target.sticky = self._next_sticky(target)
+        return 0
+
+    cdef int64_t wall_ms(self) except? -1:
+        cdef timespec now
+        if self.clock is not None:
+            return self.clock.now_ms()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return <int64_t>now.tv_sec * 1000 + now.tv_nsec // 1000000
+
+    cdef double monotonic_s(self) except? -1:
+        cdef timespec now
+        if self.clock is not None:
+            return self.clock.monotonic()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        return <double>now.tv_sec + <double>now.tv_nsec * 1e-9

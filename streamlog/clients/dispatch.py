@@ -1,0 +1,366 @@
+"""Sealed batches into the log, in order, and onto the disk: the per-batch half of a producer.
+
+A partition's batches are written by whichever thread comes with one, under the partition's lock,
+oldest first. Each step can be interrupted anywhere and is then taken up again by the next caller:
+a batch leaves its queue only after its state says what became of it, and a batch that was
+stamped but not settled is looked for in the log before it is written again.
+"""
+
+from __future__ import annotations
+
+import threading
+from threading import get_ident
+from typing import TYPE_CHECKING
+
+from streamlog.broker import produce
+from streamlog.clients.accumulators import (
+    PartitionQueue,
+    ProducerBatch,
+    RecordAccumulator,
+    TopicTarget,
+)
+from streamlog.clients.batch_state import DONE, FAILED, OPEN, SEALED, WRITTEN
+from streamlog.clients.delivery import run_callbacks
+from streamlog.clients.finishing import Sequence, finish
+from streamlog.clients.targets import fill_target, gone, refuse_internal
+from streamlog.errors import (
+    BufferExhaustedError,
+    OffsetOutOfRangeError,
+    RecordTooLargeError,
+    SendError,
+    UnknownTopicError,
+    UsageError,
+)
+from streamlog.record import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamlog.broker.engine import Engine
+    from streamlog.clock import Clock
+    from streamlog.config import ProducerConfig
+    from streamlog.storage.partition_log import PartitionLog
+
+_ACKS_ALL = -1
+_ACKS_WRITTEN = 1
+
+
+class Dispatcher(RecordAccumulator):
+    """Writes and syncs what the accumulator seals. `Producer` puts the public calls on top."""
+
+    def __init__(
+        self, engine: Engine, config: ProducerConfig, clock: Clock, random_below: Callable[[int], int]
+    ) -> None:
+        super().__init__(config, clock)
+        self._engine = engine
+        self._config = config
+        self._clock = clock
+        self._random_below = random_below
+        self._metadata_version = -1
+        self._producer_id = -1
+        self._unsynced: dict[PartitionQueue, None] = {}
+        self._failures: dict[ProducerBatch, None] = {}
+        self._room = threading.Condition()
+        self._waiting_for_room = 0
+        self._targets_lock = threading.RLock()
+
+    # ------------------------------------------------------------------ topics
+
+    def _open_topic(self, topic: str) -> TopicTarget:
+        """The target of a topic, resolved now. Raises `UnknownTopicError` naming the nearest."""
+        if not isinstance(topic, str):
+            raise TypeError(f"topic must be str, not {type(topic).__name__}")
+        with self._targets_lock:
+            target = self._targets.get(topic)
+            if target is None:
+                description = self._engine.topic(topic)
+                refuse_internal(description)
+                target = TopicTarget(str(topic))
+                fill_target(target, description, self._config)
+                self._add_partitions(target, description.partitions)
+                target.sticky = self._random_below(description.partitions)
+                self._targets[topic] = target
+            return target
+
+    def _add_partitions(self, target: TopicTarget, count: int) -> None:
+        for partition in range(len(target.queues), count):
+            queue = PartitionQueue(self, target, partition, threading.Lock())
+            target.queues.append(queue)
+
+    def _refresh_targets(self) -> None:
+        """Bring the targets up to date once the metadata moved; one comparison otherwise."""
+        version = self._engine.metadata.log.log_end
+        if version == self._metadata_version:
+            return
+        with self._targets_lock:
+            for topic, target in list(self._targets.items()):
+                try:
+                    description = self._engine.topic(topic)
+                except UnknownTopicError:
+                    del self._targets[topic]
+                    continue
+                if description.topic_id != target.topic_id:
+                    del self._targets[topic]
+                    continue
+                fill_target(target, description, self._config)
+                self._add_partitions(target, description.partitions)
+            self._metadata_version = version
+
+    def target_of(self, topic: str) -> TopicTarget:
+        """The target of a topic, as `send` finds it. Raises `UnknownTopicError`."""
+        target = self._targets.get(topic) if type(topic) is str else None
+        return self._open_topic(topic) if target is None else target
+
+    def take_sticky(self, target: TopicTarget) -> int:
+        """The partition for many records without keys; the next ones go elsewhere."""
+        partition = target.sticky
+        if len(target.queues) > 1:
+            target.sticky = self._next_sticky(target)
+        return partition
+
+    def _next_sticky(self, target: TopicTarget) -> int:
+        return self._random_below(len(target.queues))
+
+    # ------------------------------------------------------------------ writing
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms()
+
+    def append_encoded(
+        self, queue: PartitionQueue, runs: list[tuple[bytearray, list[int]]]
+    ) -> list[ProducerBatch]:
+        """Write encoded batches behind what is queued; each run is one append."""
+        created_s = self._clock.monotonic()
+        batches = [
+            ProducerBatch(queue, wire, counts, sum(counts), created_s) for wire, counts in runs
+        ]
+        queue.seal()
+        queue.sealed.extend(batches)
+        self.pending[queue] = None
+        self._drain(queue)
+        if self._unsynced and not self.armed:
+            self._arm()
+        return batches
+
+    def _drain(self, queue: PartitionQueue, timeout: float | None = None) -> None:
+        """Write what is sealed in `queue`. Raises `TimeoutError` if others write for too long."""
+        if queue.owner == get_ident() and queue.lock.locked():
+            return  # called again by a finalizer or signal handler: the outer call goes on with it
+        settled: list[ProducerBatch] = []
+        try:
+            if timeout is None:
+                with queue.lock:
+                    self._drain_locked(queue, settled)
+            elif queue.lock.acquire(timeout=max(timeout, 0)):
+                try:
+                    self._drain_locked(queue, settled)
+                finally:
+                    queue.lock.release()
+            elif queue.sealed:
+                raise TimeoutError(f"{queue} is being written by another thread")
+        finally:
+            for batch in settled:
+                if batch.state >= DONE and batch.callbacks:
+                    run_callbacks(batch)
+        if self._waiting_for_room:
+            with self._room:
+                self._room.notify_all()
+
+    def _drain_locked(self, queue: PartitionQueue, settled: list[ProducerBatch]) -> None:
+        try:
+            queue.owner = get_ident()
+            self._refresh_targets()
+            while queue.sealed:
+                batch = queue.sealed[0]
+                settled.append(batch)
+                if batch.state == SEALED:
+                    self._write(queue, batch)
+                if batch.state == WRITTEN:
+                    queue.unsynced[batch] = None
+                    self._unsynced[queue] = None
+                batch.release()
+                queue.sealed.pop(0)
+            # Taken out, then looked at: who opens a batch meanwhile puts the queue back.
+            self.pending.pop(queue, None)
+            if queue.open is not None:
+                self.pending[queue] = None
+        finally:
+            queue.owner = None
+
+    def _write(self, queue: PartitionQueue, batch: ProducerBatch) -> None:
+        """Append one batch, or have its error; an interrupt leaves it as it was."""
+        try:
+            if self._targets.get(queue.topic) is not queue.target:
+                raise gone(queue.topic)
+            if self._clock.monotonic() - batch.created_s > self._config.delivery_timeout_ms / 1000:
+                raise _expired(queue, self._config.delivery_timeout_ms)
+            self._append(queue, batch)
+        except Exception as error:
+            if getattr(error, "outcome", None) == "unknown" and queue.sequence is not None:
+                queue.sequence = self._renumbered(queue.sequence)
+            self._fail(batch, error)
+
+    def _append(self, queue: PartitionQueue, batch: ProducerBatch) -> None:
+        log = queue.log
+        if log is None:
+            log = queue.log = self._engine.partition(queue.topic, queue.partition)
+        base_offset = None if batch.wire is None else find_written(log, batch.wire)
+        if base_offset is None:
+            if self._config.enable_idempotence and queue.sequence is None:
+                queue.sequence = self._first_sequence()
+            wire = finish(batch, queue.target, queue.sequence)
+            now_ms = self._clock.now_ms()
+            outcome = produce.append(log, wire, acks=_ACKS_WRITTEN, now_ms=now_ms)
+            base_offset = outcome.base_offset
+            if queue.target.append_time:
+                batch.append_time_ms = now_ms
+        batch.base_offset = base_offset
+        if queue.sequence is not None:
+            queue.sequence = written_sequence(batch.wire).after(batch.count)
+        batch.durability = "written"
+        batch.state = WRITTEN if self.acks == _ACKS_ALL else DONE
+
+    def _first_sequence(self) -> Sequence:
+        if self._producer_id < 0:
+            self._producer_id = self._engine.producer_ids.next_id()
+        return Sequence(self._producer_id, 0, 0)
+
+    def _renumbered(self, sequence: Sequence) -> Sequence:
+        """A new epoch, since nobody knows whether the last batch is there (KIP-360)."""
+        if sequence.producer_epoch < layout.MAX_INT16:
+            return Sequence(sequence.producer_id, sequence.producer_epoch + 1, 0)
+        self._producer_id = -1
+        return self._first_sequence()
+
+    def _fail(self, batch: ProducerBatch, error: Exception) -> None:
+        batch.error = error.with_traceback(None)
+        self._failures[batch] = None
+        batch.state = FAILED
+
+    # ------------------------------------------------------------------ syncing
+
+    def _sync(self, queue: PartitionQueue) -> None:
+        """Have the disk what was written to this partition so far, for everyone who waits."""
+        batches = list(queue.unsynced)
+        try:
+            if batches:
+                self._sync_batches(queue, batches)
+        finally:
+            for batch in batches:
+                if batch.state >= DONE:
+                    queue.unsynced.pop(batch, None)
+                    run_callbacks(batch)
+            self._unsynced.pop(queue, None)
+            if queue.unsynced:
+                self._unsynced[queue] = None
+
+    def _sync_batches(self, queue: PartitionQueue, batches: list[ProducerBatch]) -> None:
+        log = queue.log
+        assert log is not None, "what is to be synced was written through it"
+        try:
+            log.sync(batches[-1].base_offset + batches[-1].count)
+            durability = self._engine.durability(_ACKS_ALL)
+        except Exception as error:
+            for batch in batches:
+                if batch.state == WRITTEN:
+                    self._fail(batch, error)
+            return
+        for batch in batches:
+            if batch.state == WRITTEN:
+                batch.durability = durability
+                batch.state = DONE
+
+    # ------------------------------------------------------------------ waiting
+
+    def see_through(self, batch: ProducerBatch, timeout: float | None) -> None:
+        """Bring a batch to its end, inline: write it, and sync it if that was asked for."""
+        queue = batch.queue
+        if batch.state == OPEN:
+            queue.seal()
+        if batch.state == SEALED:
+            self._drain(queue, timeout)
+        if batch.state == WRITTEN:
+            self._sync(queue)
+        if batch.state < DONE:
+            raise UsageError(
+                f"{queue} is being written by this very thread, which cannot wait for itself: "
+                "a finalizer or signal handler must not call result()"
+            )
+
+    def _make_room(self, size: int) -> None:
+        """Return when `size` bytes fit in `buffer_memory`: write inline, else wait for others.
+
+        Raises `BufferExhaustedError` after `max_block_ms`.
+        """
+        limit = self._config.buffer_memory
+        if size > limit:
+            raise RecordTooLargeError(
+                f"a batch of {size} bytes does not fit in buffer_memory={limit}",
+                size=size,
+                limit=limit,
+            )
+        deadline = self._clock.monotonic() + self._config.max_block_ms / 1000
+        while True:
+            for queue in list(self.pending):
+                if self.memory_used + size <= limit:
+                    return
+                queue.seal()
+                self._drain(queue)
+            self._wait_for_room(size, limit, deadline)
+            if self.memory_used + size <= limit:
+                return
+
+    def _wait_for_room(self, size: int, limit: int, deadline: float) -> None:
+        with self._room:
+            self._waiting_for_room += 1
+            try:
+                if self.memory_used + size <= limit:
+                    return
+                left = deadline - self._clock.monotonic()
+                if left <= 0 or not self._room.wait(left):
+                    raise BufferExhaustedError(
+                        f"no room for {size} bytes in buffer_memory={limit} within "
+                        f"max_block_ms={self._config.max_block_ms}: other threads are writing",
+                        size=size,
+                        limit=limit,
+                    )
+            finally:
+                self._waiting_for_room -= 1
+
+
+def find_written(log: PartitionLog, wire: bytearray) -> int | None:
+    """The base offset of a batch whose append was interrupted, if it is in the log after all.
+
+    Storage stamps the leader epoch under the partition's lock: unstamped means not written.
+    """
+    if layout.INT32.unpack_from(wire, layout.LEADER_EPOCH_AT)[0] < 0:
+        return None
+    base_offset: int = layout.INT64.unpack_from(wire, layout.BASE_OFFSET_AT)[0]
+    header = bytes(wire[: layout.HEADER_SIZE])
+    try:
+        found = bytes(log.fetch(base_offset, len(wire)).view[: layout.HEADER_SIZE])
+    except OffsetOutOfRangeError:
+        found = b""
+    if found == header:
+        return base_offset
+    layout.INT32.pack_into(wire, layout.LEADER_EPOCH_AT, layout.NO_LEADER_EPOCH)
+    layout.INT64.pack_into(wire, layout.BASE_OFFSET_AT, 0)
+    return None
+
+
+def written_sequence(wire: bytearray) -> Sequence:
+    """The producer id, epoch and first sequence that a batch was written with."""
+    return Sequence(
+        layout.INT64.unpack_from(wire, layout.PRODUCER_ID_AT)[0],
+        layout.INT16.unpack_from(wire, layout.PRODUCER_EPOCH_AT)[0],
+        layout.INT32.unpack_from(wire, layout.BASE_SEQUENCE_AT)[0],
+    )
+
+
+def _expired(queue: PartitionQueue, limit_ms: int) -> SendError:
+    return SendError(
+        f"records for {queue.topic}-{queue.partition} waited for longer than "
+        f"delivery_timeout_ms={limit_ms} and were given up",
+        topic=queue.topic,
+        partition=queue.partition,
+    )

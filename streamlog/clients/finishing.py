@@ -1,0 +1,83 @@
+"""The last changes to a batch before it is written: codec, producer id and sequence, CRC.
+
+Done once per batch, under its partition's lock, when its place in the order is certain. Each
+step may be interrupted and is then done again from the start: `batch.wire` is set last.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from streamlog.clients.arguments import too_large
+from streamlog.record import layout
+from streamlog.record.checksum import crc32c
+from streamlog.record.compression import NONE, compress
+from streamlog.record.layout import ATTRIBUTES_AT, CRC_AT, HEADER_SIZE, LENGTH_AT, LOG_OVERHEAD
+
+if TYPE_CHECKING:
+    from streamlog.clients.accumulators import ProducerBatch, TopicTarget
+
+
+class Sequence(NamedTuple):
+    """What an idempotent producer writes into its next batch of a partition (KIP-98)."""
+
+    producer_id: int
+    producer_epoch: int
+    base_sequence: int
+
+    def after(self, count: int) -> Sequence:
+        """What follows a batch of `count` records."""
+        return self._replace(base_sequence=layout.increment_sequence(self.base_sequence, count))
+
+
+def finish(batch: ProducerBatch, target: TopicTarget, sequence: Sequence | None) -> bytearray:
+    """The bytes to append. Raises `RecordTooLargeError` when they do not compress enough."""
+    wire: bytearray
+    if batch.parts is not None:  # encoded by `send_many`, CRC and all
+        wire = batch.wire
+        if sequence is not None:
+            _number(wire, sequence)
+        return wire
+    wire = batch.close(target.codec)
+    if target.codec != NONE:
+        wire = _compressed(wire, target)
+    if sequence is not None:
+        _write_sequence(wire, 0, sequence)
+    _write_crc(wire, 0, len(wire))
+    batch.wire = wire
+    return wire
+
+
+def _compressed(plain: bytearray, target: TopicTarget) -> bytearray:
+    """The batch with its records compressed. `target.record_limit` is no limit here."""
+    with memoryview(plain) as view:
+        payload = compress(target.codec, view[HEADER_SIZE:], target.level)
+        wire = bytearray(view[:HEADER_SIZE])
+    wire += payload
+    if len(wire) > target.config.max_message_bytes:
+        raise too_large(target.topic, len(wire), target.config.max_message_bytes)
+    layout.INT32.pack_into(wire, LENGTH_AT, len(wire) - LOG_OVERHEAD)
+    return wire
+
+
+def _number(wire: bytearray, sequence: Sequence) -> None:
+    """Write consecutive sequences into the encoded batches of `wire`, and their CRCs anew."""
+    position = 0
+    while position < len(wire):
+        size = layout.INT32.unpack_from(wire, position + LENGTH_AT)[0] + LOG_OVERHEAD
+        _write_sequence(wire, position, sequence)
+        _write_crc(wire, position, size)
+        sequence = sequence.after(layout.INT32.unpack_from(wire, position + layout.COUNT_AT)[0])
+        position += size
+
+
+def _write_sequence(wire: bytearray, position: int, sequence: Sequence) -> None:
+    layout.INT64.pack_into(wire, position + layout.PRODUCER_ID_AT, sequence.producer_id)
+    layout.INT16.pack_into(wire, position + layout.PRODUCER_EPOCH_AT, sequence.producer_epoch)
+    layout.INT32.pack_into(wire, position + layout.BASE_SEQUENCE_AT, sequence.base_sequence)
+
+
+def _write_crc(wire: bytearray, position: int, size: int) -> None:
+    with memoryview(wire) as view:
+        crc = crc32c(view[position + ATTRIBUTES_AT : position + size])
+    layout.UINT32.pack_into(wire, position + CRC_AT, crc)

@@ -39,6 +39,8 @@ from streamlog.storage.shared import PartitionState
 from streamlog.types import Durability, PartitionDescription, TopicDescription
 
 if TYPE_CHECKING:
+    from array import array
+
     from streamlog.broker.metadata_image import TopicImage
 
 _METADATA_SLOT = 0
@@ -367,6 +369,15 @@ class Engine:
         """Sleep until the bell moved from `seen`; False when the time ran out first."""
         timeout_us = None if timeout_s is None else int(timeout_s * 1_000_000)
         return bool(self._opening.shared.map.wait(seen, timeout_us))
+
+    def find_ready(self, slots: array[int], positions: array[int], start: int) -> int:
+        """The first index from `start` on, going round, whose log ends behind its position.
+
+        `slots` (of the partitions' logs, -1 passed over) and `positions` are parallel 'q' arrays.
+        -1 when there is none. One compiled scan, whatever their number.
+        """
+        index: int = self._opening.shared.map.find_ready(slots, positions, start)
+        return index
 
     def ring(self) -> None:
         """Wake everybody who waits, in every process."""

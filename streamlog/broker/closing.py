@@ -99,10 +99,19 @@ class LastClose:
                 clean = False
                 continue
             synced = self._shared.read_synced(slot)
-            if state.log_end > (0 if synced is None else synced.offset):
+            is_behind = state.log_end > (0 if synced is None else synced.offset)
+            if is_behind or self._lacks_producer_snapshot(name, state):
                 clean = self._sync_one(name, state.log_end) and clean
             states[name] = state
         return states if clean else None
+
+    def _lacks_producer_snapshot(self, name: tuple[str, int], state: PartitionState) -> bool:
+        """A log that is synced already may still owe the snapshot: `acks="all"` synced it."""
+        if state.producer_batch_end <= 0:
+            return False
+        folder = f"{self._path}/{names.partition_directory_name(*name)}"
+        snapshot = names.segment_name(state.log_end, names.SNAPSHOT)
+        return not self._filesystem.exists(f"{folder}/{snapshot}")
 
     def _sync_one(self, name: tuple[str, int], log_end: int) -> bool:
         try:

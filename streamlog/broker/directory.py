@@ -99,7 +99,7 @@ def find_place(
                 errno=errno.ENOENT,
             )
         _make_directories(filesystem, path, _directory_mode(mode))
-    if not os.path.isdir(path):
+    if not filesystem.is_directory(os.path.realpath(path)):
         raise NotALogDirectoryError(f"{path} is not a directory", path=path, errno=errno.ENOTDIR)
     kind = filesystem.kind(path)
     if kind in _NETWORK_KINDS and not read_only:

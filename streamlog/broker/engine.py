@@ -9,42 +9,30 @@ registry                                one engine a directory and process; fork
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from streamlog.broker import folders, metadata_records, topics
+from streamlog.broker import metadata_records, topics
 from streamlog.broker.closing import LastClose
-from streamlog.broker.directory import METADATA_FOLDER, Place, translate_os_error
+from streamlog.broker.directory import Place, translate_os_error
+from streamlog.broker.log_factory import LogFactory, check_files, delete_partition
 from streamlog.broker.metadata_image import MetadataImage
 from streamlog.broker.metadata_log import MetadataLog
 from streamlog.broker.opening import Opening, open_directory
 from streamlog.broker.partitions import OpenPartitions, default_budget
 from streamlog.broker.producer_ids import ProducerIds
-from streamlog.broker.recovering import (
-    METADATA_CONFIG,
-    UNUSABLE,
-    DirectoryRecovery,
-    RecoveryReport,
-    log_report,
-)
+from streamlog.broker.recovering import DirectoryRecovery, RecoveryReport, log_report
 from streamlog.clock import SYSTEM_CLOCK, Clock
-from streamlog.config import OpenConfig, TopicConfig
-from streamlog.errors import ClosedError, CorruptDirectoryError, ForkedHandleError, StreamlogError
+from streamlog.config import OpenConfig
+from streamlog.errors import ClosedError, ForkedHandleError, StreamlogError
 from streamlog.protocol import Uuid
 from streamlog.storage.filesystem import OS_FILESYSTEM, Filesystem
-from streamlog.storage.names import METADATA_TOPIC, partition_directory_name
-from streamlog.storage.partition_log import LogSettings, PartitionLog
-from streamlog.storage.shared import PartitionState
+from streamlog.storage.names import METADATA_TOPIC
+from streamlog.storage.partition_log import PartitionLog
 from streamlog.types import Durability, PartitionDescription, TopicDescription
 
 if TYPE_CHECKING:
     from array import array
-
-    from streamlog.broker.metadata_image import TopicImage
-
-_METADATA_SLOT = 0
-_EMPTY = PartitionState()
 
 
 class Engine:
@@ -62,15 +50,10 @@ class Engine:
         self._opening = opening
         self._config = config
         self._closed = False
-        self._slots_lock = threading.Lock()
-        self._topic_names: dict[bytes, str] = {}
-        self._log_settings = LogSettings(
-            lock_timeout_ms=config.lock_timeout_ms,
-            file_mode=opening.mode,
-            use_maps=opening.place.mappable,
-            durable=opening.place.durable,
+        self._factory = LogFactory(opening, config.lock_timeout_ms, self._files_open)
+        self.partitions = OpenPartitions(
+            self._factory.make, config.max_open_files or default_budget()
         )
-        self.partitions = OpenPartitions(self._make_log, config.max_open_files or default_budget())
         try:
             self._enter()
         except BaseException:
@@ -113,9 +96,9 @@ class Engine:
         opening = self._opening
         recovery = DirectoryRecovery(opening) if opening.alone else None
         is_new = recovery is not None and recovery.recover_metadata()
-        self.metadata = MetadataLog(
-            self.partitions.get(Uuid.ONE, 0), opening.meta, opening.filesystem, opening.clock
-        )
+        log = self.partitions.get(Uuid.ONE, 0, METADATA_TOPIC)
+        self.metadata = MetadataLog(log, opening.meta, opening.filesystem, opening.clock)
+        self._factory.metadata = self.metadata
         self.producer_ids = ProducerIds(self.metadata)
         if is_new:
             self.metadata.change(lambda _: metadata_records.bootstrap())
@@ -227,22 +210,7 @@ class Engine:
         self.check_usable()
         removed = topics.remove_topic(self.metadata, name)
         for partition in removed.partitions:
-            self._delete_partition(removed, partition)
-
-    def _delete_partition(self, topic: TopicImage, partition: int) -> None:
-        filesystem = self._opening.filesystem
-        log = self.partitions.get_or_none(topic.topic_id, partition)
-        if log is None and self._opening.shared.find_slot(topic.topic_id, partition) is not None:
-            self._topic_names[topic.topic_id] = topic.name
-            log = self.partitions.get(topic.topic_id, partition)
-        if log is not None:
-            with log.locked():
-                self._opening.shared.mark_deleted(log.slot)
-            self.partitions.forget(topic.topic_id, partition)
-            log.abandon()
-        path = f"{self.place.path}/{partition_directory_name(topic.name, partition)}"
-        if filesystem.is_directory(path):
-            folders.remove_folder(filesystem, folders.set_aside(filesystem, path, "-delete"))
+            delete_partition(self._opening, self.partitions, removed, partition)
 
     # ---------------------------------------------------------------- partitions
 
@@ -252,8 +220,9 @@ class Engine:
         with self.metadata.lock:
             found = topics.find_topic(self.metadata.refresh(), topic)
             topics.check_partition(found, partition)
-            self._topic_names[found.topic_id] = topic
-        return self.partitions.get(found.topic_id, partition)
+        log = self.partitions.get(found.topic_id, partition, topic)
+        check_files(self._opening, log)
+        return log
 
     def log(self, topic: str, partition: int) -> PartitionLog:
         """As `partition`, for the internal topics too: the metadata log has this name as well."""
@@ -277,53 +246,10 @@ class Engine:
             poisoned=state.poisoned,
         )
 
-    def _make_log(self, topic_id: bytes, partition: int) -> PartitionLog:
-        """A log with its slot; runs once a partition. Opens no files."""
-        opening = self._opening
-        if topic_id == Uuid.ONE:
-            slot, folder, topic, config = _METADATA_SLOT, METADATA_FOLDER, METADATA_TOPIC, None
-        else:
-            topic = self._topic_names[topic_id]
-            image = self.metadata.image.topic_by_id(Uuid(topic_id))
-            config = None if image is None else TopicConfig.from_overrides(image.settings)
-            folder = partition_directory_name(topic, partition)
-            slot = self._find_slot(topic_id, partition, f"{self.place.path}/{folder}")
-        log = PartitionLog(
-            opening.filesystem,
-            opening.shared,
-            slot,
-            f"{self.place.path}/{folder}",
-            opening.locks_descriptor,
-            topic=topic,
-            partition=partition,
-            topic_id=topic_id,
-            config=config or METADATA_CONFIG,
-            settings=self._log_settings,
-        )
-        log.on_open = self.partitions.opened
-        return log
-
-    def _find_slot(self, topic_id: bytes, partition: int, path: str) -> int:
-        """The partition's slot, assigned now if it is the first use of it by anybody."""
-        shared = self._opening.shared
-        with self._slots_lock:
-            slot = shared.find_slot(topic_id, partition)
-            if slot is None:
-                # Records may follow at once, and the folder before them: the topic comes first.
-                self.metadata.sync()
-                image = self.metadata.image.topic_by_id(Uuid(topic_id))
-                epoch = 0 if image is None else image.partitions[partition].leader_epoch
-                with self.metadata.log.locked():
-                    slot = shared.assign_slot(
-                        topic_id, partition, _EMPTY._replace(leader_epoch=epoch)
-                    )
-        if shared.read_state(slot).poisoned == UNUSABLE:
-            raise CorruptDirectoryError(
-                f"{path} held records that were on the disk, and is gone; restore it from a "
-                "copy while the log is closed, or delete the topic",
-                file=path,
-            )
-        return slot
+    def _files_open(self, log: PartitionLog) -> None:
+        """A log opens files: not of a closed engine, and others close theirs to make room."""
+        self.check_usable()
+        self.partitions.opened(log)
 
     # ---------------------------------------------------------------- the whole
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from streamlog.errors import CorruptDirectoryError
+from streamlog.protocol import Uuid
+from streamlog.storage.partition_metadata import read_partition_metadata
+
 if TYPE_CHECKING:
     from streamlog.storage.filesystem import Filesystem
 
@@ -24,6 +28,23 @@ def set_aside(filesystem: Filesystem, path: str, suffix: str) -> str:
     filesystem.rename(path, aside)
     filesystem.sync_directory(parent)
     return aside
+
+
+def clear_former(filesystem: Filesystem, path: str, removed: set[Uuid]) -> None:
+    """Make room for a new partition where a folder of its name was left behind.
+
+    A deleted topic's goes, anything else is kept as `-stray`.
+    """
+    if not filesystem.is_directory(path):
+        return
+    try:
+        former = read_partition_metadata(filesystem, path)
+    except CorruptDirectoryError:
+        former = None
+    if former is not None and Uuid(former) in removed:
+        remove_folder(filesystem, set_aside(filesystem, path, "-delete"))
+    else:
+        set_aside(filesystem, path, "-stray")
 
 
 def remove_folder(filesystem: Filesystem, path: str) -> None:

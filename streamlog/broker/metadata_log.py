@@ -21,6 +21,7 @@ from streamlog.storage.names import METADATA_TOPIC
 if TYPE_CHECKING:
     from streamlog.clock import Clock
     from streamlog.storage.filesystem import Filesystem
+    from streamlog.storage.log_reader import FetchCursor
     from streamlog.storage.partition_log import PartitionLog
     from streamlog.storage.properties import MetaProperties
 
@@ -45,6 +46,7 @@ class MetadataLog:
         self._filesystem = filesystem
         self._clock = clock
         self._next_offset = 0
+        self._cursor: FetchCursor | None = None
         self._load_snapshot()
 
     @property
@@ -87,7 +89,7 @@ class MetadataLog:
         self.log.sync(self._next_offset)
 
     def _replay_some(self) -> None:
-        fetched = self.log.fetch(self._next_offset, _FETCH_BYTES)
+        fetched = self.log.fetch(self._next_offset, _FETCH_BYTES, self._cursor)
         if not fetched.view:
             raise CorruptDirectoryError(
                 f"the metadata log ends at {self.log.log_end}, but has nothing at "
@@ -95,6 +97,7 @@ class MetadataLog:
                 file=self.log.directory,
             )
         self._next_offset = replay_batches(fetched.view, self.image, self._next_offset)
+        self._cursor = fetched.cursor
 
     def _load_snapshot(self) -> None:
         """Begin from the newest snapshot, where there is one; the log continues it."""

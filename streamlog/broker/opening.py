@@ -50,12 +50,15 @@ class Opening(msgspec.Struct):
     liveness: int = -1
 
     def close_descriptors(self) -> None:
-        """Let go of everything, by closing: the kernel frees the locks."""
+        """Let go of everything, by closing: the kernel frees the locks.
+
+        The directory's lock goes first: who waits for the `closing` byte then finds it free.
+        """
+        self.lock.close()
         for descriptor in (self.locks_descriptor, self.shared_descriptor):
             if descriptor >= 0:
                 self.filesystem.close(descriptor)
         self.locks_descriptor = self.shared_descriptor = -1
-        self.lock.close()
 
     def go_live(self) -> None:
         """Let others in: everything is published."""

@@ -35,34 +35,33 @@ def default_budget() -> int:
 class OpenPartitions:
     """Partition logs by topic id and partition. Thread-safe.
 
-    `make` makes a log that has no files open yet. `budget` is a number of descriptors.
+    `make` makes a log, by topic id, partition and topic, that has no files open yet. `budget`
+    is a number of descriptors.
     """
 
-    def __init__(self, make: Callable[[bytes, int], PartitionLog], budget: int) -> None:
+    def __init__(self, make: Callable[[bytes, int, str], PartitionLog], budget: int) -> None:
         self._make = make
         self._budget = budget
-        self._lock = threading.Lock()
+        # Two locks: making a log looks at the metadata, whose log asks for room under its own.
+        self._making = threading.Lock()
+        self._counting = threading.Lock()
         self._logs: dict[Key, PartitionLog] = {}
         self._in_use: OrderedDict[Key, PartitionLog] = OrderedDict()  # longest unused first
 
-    def get(self, topic_id: bytes, partition: int) -> PartitionLog:
+    def get(self, topic_id: bytes, partition: int, topic: str) -> PartitionLog:
         """The partition's log."""
         key = (topic_id, partition)
         log = self._logs.get(key)
         if log is None:
-            with self._lock:
+            with self._making:
                 log = self._logs.get(key)
                 if log is None:
-                    log = self._logs[key] = self._make(topic_id, partition)
+                    log = self._logs[key] = self._make(topic_id, partition, topic)
         return log
-
-    def get_or_none(self, topic_id: bytes, partition: int) -> PartitionLog | None:
-        """The partition's log, if one was made."""
-        return self._logs.get((topic_id, partition))
 
     def opened(self, log: PartitionLog) -> None:
         """Count a log that opened files, as the latest used, and close what is over the budget."""
-        with self._lock:
+        with self._counting:
             key = (log.topic_id, log.partition)
             self._in_use[key] = log
             self._in_use.move_to_end(key)
@@ -82,12 +81,13 @@ class OpenPartitions:
 
     def logs(self) -> list[PartitionLog]:
         """Every log made so far."""
-        with self._lock:
+        with self._making:
             return list(self._logs.values())
 
     def forget(self, topic_id: bytes, partition: int) -> PartitionLog | None:
         """Take out the log of a partition that is gone; who holds it finds it deleted."""
         key = (topic_id, partition)
-        with self._lock:
+        with self._counting:
             self._in_use.pop(key, None)
+        with self._making:
             return self._logs.pop(key, None)

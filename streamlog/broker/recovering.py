@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from streamlog.broker import metadata_records
-from streamlog.broker.directory import METADATA_FOLDER, Listing, list_directory
+from streamlog.broker.directory import METADATA_FOLDER, list_directory
 from streamlog.broker.folders import remove_folder, set_aside
 from streamlog.config import TopicConfig
 from streamlog.errors import CorruptDirectoryError
@@ -23,7 +23,10 @@ from streamlog.protocol import Uuid
 from streamlog.storage import names
 from streamlog.storage.checkpoints import read_offset_checkpoint, write_offset_checkpoint
 from streamlog.storage.leader_epochs import write_leader_epochs
-from streamlog.storage.partition_metadata import read_partition_metadata
+from streamlog.storage.partition_metadata import (
+    read_partition_metadata,
+    write_partition_metadata,
+)
 from streamlog.storage.recovery import PartitionRecovery, recover_partition
 from streamlog.storage.shared import PartitionState, SyncedEnd
 
@@ -63,6 +66,7 @@ class DirectoryRecovery:
         self._states: dict[tuple[bytes, int], PartitionState] = {}
         self._synced: dict[tuple[bytes, int], SyncedEnd] = {}
         self._listing = list_directory(self._filesystem, self._path)
+        self._folder_ids: dict[str, bytes | None] = {}
 
     def recover_metadata(self) -> bool:
         """Recover and publish slot 0; whether the metadata log is new and needs its records."""
@@ -75,7 +79,7 @@ class DirectoryRecovery:
             if recovery.corrupt is not None:
                 raise recovery.corrupt
             state, synced = recovery.state, recovery.synced
-            epoch = state.leader_epoch + (recovery.lost_tail)
+            epoch = state.leader_epoch + recovery.lost_tail
             state = state._replace(leader_epoch=max(epoch, FIRST_METADATA_EPOCH))
         if state.log_end == 0 and others and not self._has_snapshot():
             raise CorruptDirectoryError(
@@ -153,9 +157,26 @@ class DirectoryRecovery:
         return recovery
 
     def _belongs_to(self, folder: str, topic_id: Uuid) -> bool:
-        """Whether a folder of the right name is that topic's, and not a former topic's."""
-        found = read_partition_metadata(self._filesystem, f"{self._path}/{folder}")
-        return found is None or found == topic_id
+        """Whether a folder of the right name is that topic's, and not a former topic's.
+
+        One that does not say is taken for it: its identity is synced with the first records.
+        """
+        found = self._folder_id(folder)
+        if found is None:
+            write_partition_metadata(self._filesystem, f"{self._path}/{folder}", topic_id)
+            self._folder_ids[folder] = topic_id
+        return found in {None, topic_id}
+
+    def _folder_id(self, folder: str) -> bytes | None:
+        """The topic id that a folder says, None when it says nothing that can be read."""
+        if folder not in self._folder_ids:
+            path = f"{self._path}/{folder}"
+            try:
+                self._folder_ids[folder] = read_partition_metadata(self._filesystem, path)
+            except CorruptDirectoryError as error:
+                self._problem(str(error))
+                self._folder_ids[folder] = None
+        return self._folder_ids[folder]
 
     def _durable_mark(self, topic_id: bytes, topic: str, partition: int) -> int:
         synced = self._synced.get((topic_id, partition))
@@ -213,7 +234,7 @@ class DirectoryRecovery:
             return
         by_id: dict[bytes, str] = {bytes(Uuid.ONE): names.METADATA_TOPIC}
         for (topic, _), folder in self._listing.partitions.items():
-            topic_id = read_partition_metadata(self._filesystem, f"{self._path}/{folder}")
+            topic_id = self._folder_id(folder)
             if topic_id is not None:
                 by_id[topic_id] = topic
         marks = dict(self._recovery_points)
@@ -259,7 +280,7 @@ class DirectoryRecovery:
         self, image: MetadataImage, folder: str, topic: TopicImage | None, partition: int
     ) -> None:
         path = f"{self._path}/{folder}"
-        found = read_partition_metadata(self._filesystem, path)
+        found = self._folder_id(folder)
         expected = topic is not None and partition in topic.partitions
         if expected and topic is not None and found in (None, topic.topic_id):
             return
@@ -288,7 +309,7 @@ def log_report(path: str, report: RecoveryReport) -> None:
         logger.warning("%s: %s", path, problem)
 
 
-def describe_loss(recovery: Any) -> str:
+def describe_loss(recovery: PartitionRecovery) -> str:
     """One line on what a crash tore off a partition."""
     kept = ", ".join(recovery.torn_files)
     return (
@@ -296,6 +317,3 @@ def describe_loss(recovery: Any) -> str:
         f"offset {recovery.state.log_end} ({recovery.good_batches_behind} of them good), kept in "
         f"{kept}"
     )
-
-
-__all__ = ["DirectoryRecovery", "Listing", "RecoveryReport", "describe_loss", "log_report"]

@@ -1,0 +1,137 @@
+"""Making the log of a partition: its slot, assigned at the first use by anybody, and its settings.
+
+And the other end: what is done to a deleted topic's partition. Nobody can append any more,
+then the folder's name is free, then the files go.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from streamlog.broker import folders
+from streamlog.broker.recovering import METADATA_CONFIG, UNUSABLE
+from streamlog.config import TopicConfig
+from streamlog.errors import CorruptDirectoryError, UnknownTopicError
+from streamlog.protocol import Uuid
+from streamlog.storage.names import partition_directory_name
+from streamlog.storage.partition_log import LogSettings, PartitionLog
+from streamlog.storage.shared import PartitionState
+
+if TYPE_CHECKING:
+    from streamlog.broker.metadata_image import TopicImage
+    from streamlog.broker.metadata_log import MetadataLog
+    from streamlog.broker.opening import Opening
+    from streamlog.broker.partitions import OpenPartitions
+
+_METADATA_SLOT = 0
+_POISONED = PartitionState._fields.index("poisoned")
+
+
+class LogFactory:
+    """Makes partition logs that have no files open yet. `on_open` is called when one opens them.
+
+    `metadata` is set once there is one: the metadata log itself is the first that is made.
+    """
+
+    def __init__(
+        self, opening: Opening, lock_timeout_ms: int, on_open: Callable[[PartitionLog], None]
+    ) -> None:
+        self.metadata: MetadataLog | None = None
+        self._opening = opening
+        self._on_open = on_open
+        self._lock = threading.Lock()
+        self._settings = LogSettings(
+            lock_timeout_ms=lock_timeout_ms,
+            file_mode=opening.mode,
+            use_maps=opening.place.mappable,
+            durable=opening.place.durable,
+        )
+
+    def make(self, topic_id: bytes, partition: int, topic: str) -> PartitionLog:
+        """The log of a partition that the metadata names.
+
+        Raises `UnknownTopicError` when it was deleted a moment ago.
+        """
+        folder = partition_directory_name(topic, partition)
+        directory = f"{self._opening.place.path}/{folder}"
+        slot, config = _METADATA_SLOT, METADATA_CONFIG
+        if self.metadata is not None:
+            with self.metadata.lock:
+                image = self.metadata.image.topic_by_id(Uuid(topic_id))
+                config = TopicConfig.from_overrides({} if image is None else image.settings)
+            slot = self._find_slot(topic_id, partition, topic, directory)
+        log = PartitionLog(
+            self._opening.filesystem,
+            self._opening.shared,
+            slot,
+            directory,
+            self._opening.locks_descriptor,
+            topic=topic,
+            partition=partition,
+            topic_id=topic_id,
+            config=config,
+            settings=self._settings,
+        )
+        log.on_open = self._on_open
+        return log
+
+    def _find_slot(self, topic_id: bytes, partition: int, topic: str, directory: str) -> int:
+        shared = self._opening.shared
+        with self._lock:
+            slot = shared.find_slot(topic_id, partition)
+            if slot is None:
+                slot = self._assign_slot(topic_id, partition, topic, directory)
+        return slot
+
+    def _assign_slot(self, topic_id: bytes, partition: int, topic: str, directory: str) -> int:
+        assert self.metadata is not None
+        # Records may follow at once, and the folder before them: the topic comes first.
+        self.metadata.sync()
+        with self.metadata.lock:
+            image = self.metadata.image.topic_by_id(Uuid(topic_id))
+            removed = set(self.metadata.image.removed)
+            if image is None:
+                raise UnknownTopicError(
+                    f"topic {topic!r} was deleted", topic=topic, partition=partition, nearest=None
+                )
+            state = PartitionState(leader_epoch=image.partitions[partition].leader_epoch)
+        shared = self._opening.shared
+        with self.metadata.log.locked():
+            slot = shared.find_slot(topic_id, partition)
+            if slot is None:
+                # Nobody wrote to this partition: what is there is of a topic deleted before.
+                folders.clear_former(self._opening.filesystem, directory, removed)
+                slot = shared.assign_slot(topic_id, partition, state)
+        return slot
+
+
+def check_files(opening: Opening, log: PartitionLog) -> None:
+    """Raises `CorruptDirectoryError` when recovery found the partition's records gone."""
+    if opening.shared.map.state_word(log.slot, _POISONED) == UNUSABLE:
+        raise CorruptDirectoryError(
+            f"{log.directory} held records that were on the disk, and is gone; restore it from "
+            "a copy while the log is closed, or delete the topic",
+            topic=log.topic,
+            partition=log.partition,
+            file=log.directory,
+        )
+
+
+def delete_partition(
+    opening: Opening, partitions: OpenPartitions, topic: TopicImage, partition: int
+) -> None:
+    """Refuse every later append, then remove the folder. The metadata has said so already."""
+    shared = opening.shared
+    slot = shared.find_slot(topic.topic_id, partition)
+    if slot is not None:
+        log = partitions.get(topic.topic_id, partition, topic.name)
+        with log.locked():
+            shared.mark_deleted(slot)
+        partitions.forget(topic.topic_id, partition)
+        log.abandon()
+    directory = f"{opening.place.path}/{partition_directory_name(topic.name, partition)}"
+    if opening.filesystem.is_directory(directory):
+        aside = folders.set_aside(opening.filesystem, directory, "-delete")
+        folders.remove_folder(opening.filesystem, aside)

@@ -76,9 +76,7 @@ class Folder:
         position = self.file(".log").stat().st_size
         with self.file(".log").open("ab") as log:
             log.write(data)
-        placed = Placed(
-            self.segment, position, len(data), base_offset, base_offset + records, when
-        )
+        placed = Placed(self.segment, position, len(data), base_offset, base_offset + records, when)
         self.batches.append(placed)
         self.next_offset = placed.next_offset
         return placed

@@ -91,9 +91,10 @@ class TestCleanlyClosed:
         found = folder.recover(clean=True, recovery_point=point)
         assert found.state.log_end == folder.next_offset
         assert folder.good_offsets() == [placed.base_offset for placed in folder.batches]
-        assert folder.file(".index").read_bytes() == expected_indexes(
-            0, folder.batches, sealed=False
-        )[0]
+        assert (
+            folder.file(".index").read_bytes()
+            == expected_indexes(0, folder.batches, sealed=False)[0]
+        )
 
     def test_preallocated_zeros_of_a_broker_are_cut_off(self, folder):
         folder.append_many(60)
@@ -404,9 +405,9 @@ class TestBelievedSlot:
 class TestPoisoned:
     def test_what_lies_past_the_synced_end_is_written_anew(self, folder):
         three_segments(folder)
-        poisoned = folder.recover(
-            clean=True, recovery_point=folder.next_offset
-        ).state._replace(poisoned=5, path_generation=2)
+        poisoned = folder.recover(clean=True, recovery_point=folder.next_offset).state._replace(
+            poisoned=5, path_generation=2
+        )
         before = contents(folder.path)
         inodes = {path.name: path.stat().st_ino for path in folder.path.glob("*.log")}
         found = folder.recover(slot_state=poisoned, synced=folder.synced_at(8))
@@ -419,7 +420,9 @@ class TestPoisoned:
             name: data for name, data in before.items() if name.endswith(".log")
         }
         changed = {
-            path.name for path in folder.path.glob("*.log") if path.stat().st_ino != inodes[path.name]
+            path.name
+            for path in folder.path.glob("*.log")
+            if path.stat().st_ino != inodes[path.name]
         }
         assert changed == {f"{18:020d}.log", f"{36:020d}.log"}
 

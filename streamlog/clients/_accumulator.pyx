@@ -224,17 +224,11 @@ cdef class TopicTarget:
 
     cdef readonly str topic
     cdef public list queues
-    cdef public object topic_id
-    cdef public object config
-    cdef public int codec
-    cdef public object level
-    cdef public Py_ssize_t batch_limit
-    cdef public Py_ssize_t record_limit
-    cdef public bint append_time
-    cdef public int64_t before_max_ms
-    cdef public int64_t after_max_ms
-    cdef public bint requires_key
-    cdef public int sticky
+    cdef public object topic_id, config, level
+    cdef public int codec, sticky
+    cdef public Py_ssize_t batch_limit, record_limit
+    cdef public int64_t before_max_ms, after_max_ms
+    cdef public bint append_time, requires_key
     cdef Py_ssize_t sticky_bytes
 
     def __init__(self, topic):
@@ -266,33 +260,6 @@ cdef class TopicTarget:
         ):
             raise arguments.wrong_timestamp(self, timestamp_ms, now_ms, "timestamp_ms")
         return timestamp
-
-
-def largest_size(tuple column, str name):
-    """The most bytes that one of `column` has; TypeError naming its position (`values[3]`)."""
-    cdef Py_ssize_t index, size, largest = 0
-    cdef object value
-    for index in range(len(column)):
-        value = column[index]
-        if type(value) is bytes:
-            size = PyBytes_GET_SIZE(value)
-        elif value is None:
-            continue
-        else:
-            size = arguments.byte_size(value, f"{name}[{index}]")
-        if size > largest:
-            largest = size
-    return largest
-
-
-def group_by_partition(partitions, Py_ssize_t count):
-    """The positions of each partition in one list each, and a last list for those of -1."""
-    cdef list groups = [[] for _ in range(count + 1)]
-    cdef Py_ssize_t index = 0, partition
-    for partition in partitions:
-        (<list>PyList_GET_ITEM(groups, count if partition < 0 else partition)).append(index)
-        index += 1
-    return groups
 
 
 cdef class RecordAccumulator:

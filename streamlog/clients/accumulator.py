@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from streamlog.clients import arguments, delivery
@@ -237,26 +237,6 @@ class TopicTarget:
         return timestamp_ms
 
 
-def largest_size(column: tuple[Any, ...], name: str) -> int:
-    """The most bytes that one of `column` has; TypeError naming its position (`values[3]`)."""
-    return max(
-        (
-            arguments.byte_size(value, f"{name}[{index}]")
-            for index, value in enumerate(column)
-            if value is not None
-        ),
-        default=0,
-    )
-
-
-def group_by_partition(partitions: Iterable[int], count: int) -> list[list[int]]:
-    """The positions of each partition in one list each, and a last list for those of -1."""
-    groups: list[list[int]] = [[] for _ in range(count + 1)]
-    for index, partition in enumerate(partitions):
-        groups[partition].append(index)
-    return groups
-
-
 class RecordAccumulator:
     """The hot half of a `Producer`: takes records into batches, and calls the other half per batch.
 
@@ -306,9 +286,7 @@ class RecordAccumulator:
         if key_bytes is None and target.requires_key:
             raise arguments.keyless(target)
         fixed = encode.body_size(0, 0, key_bytes, value_bytes, pairs) - 2
-        return self.__append(
-            target, queue, Entry(timestamp, key_bytes, value_bytes, pairs, fixed)
-        )
+        return self.__append(target, queue, Entry(timestamp, key_bytes, value_bytes, pairs, fixed))
 
     def __choose(
         self, target: TopicTarget, key: bytes | None, value: bytes | None, partition: object

@@ -13,9 +13,8 @@ if TYPE_CHECKING or KERNEL == "pure":
         RecordAccumulator,
         RecordFuture,
         TopicTarget,
-        group_by_partition,
-        largest_size,
     )
+    from streamlog.clients.columns import group_by_partition, largest_size
 else:
     from streamlog.clients._accumulator import (
         PartitionQueue,
@@ -23,9 +22,8 @@ else:
         RecordAccumulator,
         RecordFuture,
         TopicTarget,
-        group_by_partition,
-        largest_size,
     )
+    from streamlog.clients._columns import group_by_partition, largest_size
 
 __all__ = [
     "PartitionQueue",

@@ -21,7 +21,7 @@ from streamlog.clients.accumulators import (
 from streamlog.clients.futures import SendManyFuture
 from streamlog.errors import RecordTooLargeError
 from streamlog.record.kernel import encode_many, partition_many
-from streamlog.record.layout import HEADER_SIZE, MAX_RECORD_OVERHEAD
+from streamlog.record.layout import HEADER_SIZE, MAX_INT64, MAX_RECORD_OVERHEAD
 from streamlog.record.varint import varint_size
 
 if TYPE_CHECKING:
@@ -71,7 +71,10 @@ class Columns:
     __slots__ = ("keys", "timestamps", "values")
 
     def __init__(
-        self, values: tuple[Any, ...], keys: tuple[Any, ...] | None, timestamps: tuple[Any, ...] | None
+        self,
+        values: tuple[Any, ...],
+        keys: tuple[Any, ...] | None,
+        timestamps: tuple[Any, ...] | None,
     ) -> None:
         for name, column in (("keys", keys), ("timestamps_ms", timestamps)):
             if column is not None and len(column) != len(values):
@@ -124,7 +127,7 @@ class Columns:
 
     def _check_timestamps(self, target: TopicTarget, now_ms: int) -> None:
         earliest = 0 if target.append_time else max(0, now_ms - target.before_max_ms)
-        latest = arguments.MAX_INT64 if target.append_time else now_ms + target.after_max_ms
+        latest = MAX_INT64 if target.append_time else now_ms + target.after_max_ms
         for index, timestamp in enumerate(self.timestamps or ()):
             if timestamp is None or (type(timestamp) is int and earliest <= timestamp <= latest):
                 continue
@@ -133,9 +136,7 @@ class Columns:
 
 def _column(values: Iterable[Any], name: str) -> tuple[Any, ...]:
     if isinstance(values, str | bytes | bytearray | memoryview):
-        raise TypeError(
-            f"{name} must be an iterable of them, not one {type(values).__name__}"
-        )
+        raise TypeError(f"{name} must be an iterable of them, not one {type(values).__name__}")
     try:
         return tuple(values)
     except TypeError as error:

@@ -34,6 +34,7 @@ def complete(future: RecordFuture, batch: ProducerBatch, timeout: float | None) 
         accumulator.see_through(batch, timeout)
     if batch.state == FAILED:
         future.observe()
+        assert batch.error is not None, "a failed batch has its error"
         raise batch.error.with_traceback(None)
 
 
@@ -61,7 +62,7 @@ def exception_of(
     return None
 
 
-def add_callback(future: RecordFuture, batch: ProducerBatch, callback: Callback) -> None:
+def add_callback(future: Any, batch: ProducerBatch, callback: Callback) -> None:
     """Call `callback(future)` once the outcome is known: now, if it is.
 
     First added, then looked at: whoever settles the batch in between takes the callback, and

@@ -49,7 +49,11 @@ class Dispatcher(RecordAccumulator):
     """Writes and syncs what the accumulator seals. `Producer` puts the public calls on top."""
 
     def __init__(
-        self, engine: Engine, config: ProducerConfig, clock: Clock, random_below: Callable[[int], int]
+        self,
+        engine: Engine,
+        config: ProducerConfig,
+        clock: Clock,
+        random_below: Callable[[int], int],
     ) -> None:
         super().__init__(config, clock)
         self._engine = engine
@@ -195,7 +199,7 @@ class Dispatcher(RecordAccumulator):
             if self._clock.monotonic() - batch.created_s > self._config.delivery_timeout_ms / 1000:
                 raise _expired(queue, self._config.delivery_timeout_ms)
             self._append(queue, batch)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the batch's future has it
             if getattr(error, "outcome", None) == "unknown" and queue.sequence is not None:
                 queue.sequence = self._renumbered(queue.sequence)
             self._fail(batch, error)
@@ -204,8 +208,9 @@ class Dispatcher(RecordAccumulator):
         log = queue.log
         if log is None:
             log = queue.log = self._engine.partition(queue.topic, queue.partition)
-        base_offset = None if batch.wire is None else find_written(log, batch.wire)
-        if base_offset is None:
+        wire = batch.wire
+        base_offset = None if wire is None else find_written(log, wire)
+        if wire is None or base_offset is None:
             if self._config.enable_idempotence and queue.sequence is None:
                 queue.sequence = self._first_sequence()
             wire = finish(batch, queue.target, queue.sequence)
@@ -216,7 +221,7 @@ class Dispatcher(RecordAccumulator):
                 batch.append_time_ms = now_ms
         batch.base_offset = base_offset
         if queue.sequence is not None:
-            queue.sequence = written_sequence(batch.wire).after(batch.count)
+            queue.sequence = written_sequence(wire).after(batch.count)
         batch.durability = "written"
         batch.state = WRITTEN if self.acks == _ACKS_ALL else DONE
 
@@ -260,7 +265,7 @@ class Dispatcher(RecordAccumulator):
         try:
             log.sync(batches[-1].base_offset + batches[-1].count)
             durability = self._engine.durability(_ACKS_ALL)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # as above
             for batch in batches:
                 if batch.state == WRITTEN:
                     self._fail(batch, error)

@@ -32,9 +32,9 @@ class Sequence(NamedTuple):
 
 def finish(batch: ProducerBatch, target: TopicTarget, sequence: Sequence | None) -> bytearray:
     """The bytes to append. Raises `RecordTooLargeError` when they do not compress enough."""
-    wire: bytearray
     if batch.parts is not None:  # encoded by `send_many`, CRC and all
         wire = batch.wire
+        assert wire is not None, "released only once it is settled"
         if sequence is not None:
             _number(wire, sequence)
         return wire

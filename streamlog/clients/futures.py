@@ -131,7 +131,7 @@ def _places(batch: ProducerBatch) -> list[AppendedBatch]:
     queue = batch.queue
     offset = batch.base_offset if queue.acks != 0 else -1
     places = []
-    for count in batch.parts:
+    for count in batch.parts or ():
         places.append(AppendedBatch(queue.topic, queue.partition, offset, count))
         offset += count if offset >= 0 else 0
     return places

@@ -87,10 +87,10 @@ def find_place(
 ) -> Place:
     """Look at `path`, making the directory when it is absent and `create` is set.
 
-    Raises `FileNotFoundError`-like `NotALogDirectoryError` when it is absent and must not be made,
-    and `UnsupportedFeatureError` for writing to a network file system.
+    Raises `NotALogDirectoryError` when it is absent and must not be made or is no directory, and
+    `UnsupportedFeatureError` for writing to a network file system.
     """
-    path = os.path.abspath(path)
+    path = os.path.realpath(path)
     if not filesystem.exists(path):
         if read_only or not create:
             raise NotALogDirectoryError(

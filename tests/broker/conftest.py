@@ -1,0 +1,69 @@
+"""A directory, and a few verbs for telling stories about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamlog.broker import produce
+from streamlog.broker.engine import Engine
+from streamlog.record.kernel import RecordBatch, RecordBatchBuilder
+from streamlog.storage.partition_log import AppendOutcome, PartitionLog
+
+OpenEngine = Callable[..., Engine]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "log")
+
+
+@pytest.fixture
+def open_engine(path: str) -> Iterator[OpenEngine]:
+    """Open the directory; what is still open at the end is closed."""
+    opened: list[Engine] = []
+
+    def open_it(**arguments: Any) -> Engine:
+        engine = Engine.open(arguments.pop("path", path), **arguments)
+        opened.append(engine)
+        return engine
+
+    yield open_it
+    for engine in opened:
+        engine.close()
+
+
+@pytest.fixture
+def engine(open_engine: OpenEngine) -> Engine:
+    return open_engine()
+
+
+def batch(*values: bytes, key: bytes | None = None, timestamp: int = 1000, **how: Any) -> bytearray:
+    builder = RecordBatchBuilder(**how)
+    for value in values:
+        builder.append(timestamp, key, value, ())
+    return builder.build()
+
+
+def append(log: PartitionLog, *values: bytes, acks: int = 1, **how: Any) -> AppendOutcome:
+    return produce.append(log, batch(*values, **how), acks=acks, now_ms=2000)
+
+
+def read(log: PartitionLog, offset: int = 0) -> list[tuple[int, bytes | None]]:
+    """Every record from `offset` on, as (offset, value), each batch checked."""
+    found: list[tuple[int, bytes | None]] = []
+    while view := log.fetch(offset, 1 << 20).view:
+        position = 0
+        while position < len(view):
+            one = RecordBatch(view, position)
+            one.check()
+            found += [
+                (record.offset, record.value)
+                for record in one.records(log.topic, log.partition, offset)
+            ]
+            position += one.size
+            offset = one.next_offset
+    return found

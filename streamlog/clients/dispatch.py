@@ -179,9 +179,6 @@ class Dispatcher(RecordAccumulator):
                 settled.append(batch)
                 if batch.state == SEALED:
                     self._write(queue, batch)
-                if batch.state == WRITTEN:
-                    queue.unsynced[batch] = None
-                    self._unsynced[queue] = None
                 batch.release()
                 queue.sealed.pop(0)
             # Taken out, then looked at: who opens a batch meanwhile puts the queue back.
@@ -223,6 +220,10 @@ class Dispatcher(RecordAccumulator):
         if queue.sequence is not None:
             queue.sequence = written_sequence(wire).after(batch.count)
         batch.durability = "written"
+        if self.acks == _ACKS_ALL:
+            # Listed, then said: whoever sees WRITTEN finds the batch among those to be synced.
+            queue.unsynced[batch] = None
+            self._unsynced[queue] = None
         batch.state = WRITTEN if self.acks == _ACKS_ALL else DONE
 
     def _first_sequence(self) -> Sequence:

@@ -5,6 +5,7 @@ A thread switch can happen wherever Python code runs, also inside an allocation,
 come from another thread: what is used across such a place is held by a local reference.
 """
 
+cimport cython
 from libc.stdint cimport int64_t
 
 from streamlog.record._records cimport Record, RecordBatch, RecordIterator
@@ -17,6 +18,7 @@ from streamlog.record.layout import DEFAULT_DECOMPRESSED_LIMIT as _DEFAULT_LIMIT
 cdef Py_ssize_t LIMIT = _DEFAULT_LIMIT
 
 
+@cython.no_gc
 cdef class PartitionBatch(RecordBatch):
     """A record batch that knows where it was read: what `poll_batches()` returns.
 
@@ -32,8 +34,13 @@ cdef class PartitionBatch(RecordBatch):
         return self.open_records(self.topic, self.partition, self.start_offset, LIMIT)
 
 
+# Outside the collector because of the memoryview that it holds: see RecordBatch. Its source does
+# not hold it, so that the two are no cycle.
+@cython.no_gc
 cdef class RecordStream:
     """Records of one fetch after the other. Not for two threads at once."""
+
+    cdef object __weakref__
 
     cdef object _source
     cdef object _key_deserializer
@@ -71,7 +78,7 @@ cdef class RecordStream:
             record = self.next_record()
             if record is not None:
                 return record
-            fetch = self._source.next_fetch()
+            fetch = self._source.next_fetch(self._position)
             if fetch is None:
                 raise StopIteration
             self.load(fetch)

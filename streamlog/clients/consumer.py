@@ -53,7 +53,8 @@ class Consumer:
         self._config = config
         self._guard = Guard("consumer")
         self._fetcher = Fetcher(engine, config, self._guard)
-        self._polling = Polling(self._fetcher)
+        self._stream = self._fetcher.open_stream()
+        self._polling = Polling(self._fetcher, self._stream)
         watch_forks(self)
         self._subscription: Subscription | None = None
         names = list(topics)
@@ -66,10 +67,10 @@ class Consumer:
         """Records as they come. A compiled iterator: ask it, not the consumer, in a tight loop."""
         with self._guard:
             self._need_assignment()
-            return self._fetcher.stream
+            return self._stream
 
     def __next__(self) -> Record:
-        return next(self._fetcher.stream)
+        return next(self._stream)
 
     def poll(self, timeout_ms: float | None = None, max_records: int | None = None) -> list[Record]:
         """The next records, in the order of each partition; as soon as there is one.
@@ -263,7 +264,7 @@ class Consumer:
 
     def forked_in_child(self) -> None:
         """Hand out nothing of what the parent had fetched."""
-        self._fetcher.stream.close()
+        self._stream.close()
 
     @property
     def closed(self) -> bool:
@@ -276,7 +277,7 @@ class Consumer:
         Waits at most `timeout` seconds for a thread that is in a call to leave it.
         """
         self._guard.closed = True
-        self._fetcher.stream.close()
+        self._stream.close()
         if not self._guard.forked:
             self._engine.ring()
             self._guard.wait_until_idle(timeout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -41,12 +42,26 @@ class Fetcher:
         self._first_short_at: float | None = None
         self._fetch_bytes = min(config.max_partition_fetch_bytes, config.fetch_max_bytes)
         self.table = PositionTable()
-        self.stream = RecordStream(
+        self._stream: weakref.ref[RecordStream] | None = None
+
+    def open_stream(self) -> RecordStream:
+        """The stream that this fetcher loads; it is the caller's, and holds the fetcher."""
+        config = self._config
+        stream = RecordStream(
             self,
             check_crcs=config.check_crcs,
             key_deserializer=config.key_deserializer,
             value_deserializer=config.value_deserializer,
         )
+        self._stream = weakref.ref(stream)
+        return stream
+
+    @property
+    def stream(self) -> RecordStream:
+        """The stream, which whoever calls this holds."""
+        stream = self._stream and self._stream()
+        assert stream is not None, "a fetcher is used through its stream, or by who holds it"
+        return stream
 
     # What is assigned
 
@@ -182,8 +197,8 @@ class Fetcher:
 
     # Data
 
-    def next_fetch(self) -> Fetch | None:
-        """What the stream calls when it has used up a fetch: wait for the next one.
+    def next_fetch(self, reached: int) -> Fetch | None:
+        """What the stream calls when it has used up a fetch, and got to `reached`: the next one.
 
         None, the end of the iteration, once the consumer is closed or nothing came for
         `consumer_timeout_ms`.
@@ -191,6 +206,9 @@ class Fetcher:
         if not self._guard.enter_unless_closed():
             return None
         try:
+            if self._loaded is not None:
+                self.table.offsets[self._loaded] = reached
+                self._loaded = None
             timeout_ms = self._config.consumer_timeout_ms
             timeout = None if timeout_ms is None else timeout_ms / 1000
             return self._wait_for_fetch(self.deadline(timeout))

@@ -9,7 +9,7 @@ from streamlog.types import TopicPartition
 
 if TYPE_CHECKING:
     from streamlog.clients.fetcher import Fetcher
-    from streamlog.clients.record_streams import PartitionBatch
+    from streamlog.clients.record_streams import PartitionBatch, RecordStream
     from streamlog.record.kernel import Record
 
 _PAST = float("-inf")
@@ -23,10 +23,11 @@ class Polling:
     there. What a poll that fails had gathered is handed out by the next one.
     """
 
-    __slots__ = ("_fetcher",)
+    __slots__ = ("_fetcher", "_stream")
 
-    def __init__(self, fetcher: Fetcher) -> None:
+    def __init__(self, fetcher: Fetcher, stream: RecordStream) -> None:
         self._fetcher = fetcher
+        self._stream = stream
 
     def records(self, limit: int, timeout: float | None) -> list[Run]:
         """At most `limit` records in runs, each of one partition; waits `timeout` s for one."""
@@ -43,7 +44,7 @@ class Polling:
     def _gather(
         self, runs: list[Run], before: list[tuple[int, int]], limit: int, deadline: float | None
     ) -> None:
-        fetcher, stream = self._fetcher, self._fetcher.stream
+        fetcher, stream = self._fetcher, self._stream
         missing = limit
         while missing > 0:
             try:
@@ -71,7 +72,7 @@ class Polling:
         # A fetch that records were taken from may stand in the middle of a batch.
         fetcher.drop()
         while fetcher.load_next(deadline):
-            taken = fetcher.stream.batches()
+            taken = self._stream.batches()
             fetcher.drop()
             if taken:
                 return taken

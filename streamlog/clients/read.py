@@ -53,34 +53,29 @@ def read(
         log = engine.partition(*each)
         first = _first_offset(log, start, start_time_ms)
         ranges.append((each, first, _end_offset(log, end, end_time_ms)))
-    return RangeSource(engine, ranges, key_deserializer, value_deserializer).stream
+    return RecordStream(
+        RangeSource(engine, ranges),
+        key_deserializer=key_deserializer,
+        value_deserializer=value_deserializer,
+    )
 
 
 class RangeSource:
-    """Hands out the ranges one after the other, about a MiB at a time, to its `stream`."""
+    """Hands out the ranges one after the other, about a MiB at a time."""
 
-    __slots__ = ("_cursor", "_engine", "_reading", "_waiting", "stream")
+    __slots__ = ("_cursor", "_engine", "_reading", "_waiting")
 
-    def __init__(
-        self,
-        engine: Engine,
-        ranges: list[tuple[TopicPartition, int, int]],
-        key_deserializer: Deserializer | None,
-        value_deserializer: Deserializer | None,
-    ) -> None:
+    def __init__(self, engine: Engine, ranges: list[tuple[TopicPartition, int, int]]) -> None:
         self._engine = engine
         self._waiting = ranges[::-1]
         self._reading = False
         self._cursor: FetchCursor | None = None
-        self.stream = RecordStream(
-            self, key_deserializer=key_deserializer, value_deserializer=value_deserializer
-        )
 
-    def next_fetch(self) -> Fetch | None:
+    def next_fetch(self, reached: int) -> Fetch | None:
         """The rest of the range that is being read, or the next one; None behind the last."""
         while self._waiting:
             partition, start, end = self._waiting[-1]
-            position = self.stream.position if self._reading else start
+            position = reached if self._reading else start
             if position < end:
                 log = self._engine.partition(partition.topic, partition.partition)
                 fetched = log.fetch(position, _FETCH_BYTES, self._cursor)
@@ -91,7 +86,6 @@ class RangeSource:
                     )
             self._waiting.pop()
             self._reading, self._cursor = False, None
-        self.stream.drop()
         return None
 
 

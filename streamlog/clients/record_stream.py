@@ -37,6 +37,7 @@ class RecordStream:
     """Records of one fetch after the other. Not for two threads at once."""
 
     __slots__ = (
+        "__weakref__",
         "_at",
         "_batch",
         "_batch_at",
@@ -78,7 +79,7 @@ class RecordStream:
             record = self._next_record()
             if record is not None:
                 return record
-            fetch = self._source.next_fetch()
+            fetch = self._source.next_fetch(self._position)
             if fetch is None:
                 raise StopIteration
             self.load(fetch)

@@ -95,6 +95,9 @@ cdef class Record:
         return rebuild_record, self._fields()
 
 
+# Outside the collector, like all that may hold a memoryview: CPython before 3.11.8 and 3.12.2
+# crashes when it clears one in a cycle (gh-77894). Nothing here can be part of a cycle.
+@cython.no_gc
 cdef class RecordBatch:
     """The batch at `position` of `buffer`: a view which keeps the buffer alive.
 
@@ -306,6 +309,7 @@ cdef Py_ssize_t framed_size(
     return <Py_ssize_t>length + 12
 
 
+@cython.no_gc
 @cython.final
 cdef class RecordIterator:
     """Iterates over the records of one batch, decoding one for each `next()`.

@@ -29,11 +29,12 @@ class PartitionRecovery(msgspec.Struct):
     `lost_tail`: records that somebody may have seen are gone, so the leader epoch has to move
     before the partition is written again. It is set whenever `lost_bytes` is not 0, and also
     when a later segment shows that an earlier one ended further on. `corrupt` is damage below
-    the durable mark: it was left where it is, and everything around it can be read.
+    the durable mark: it was left where it is, and everything around it can be read. `synced`
+    is None when nothing is known to be on the disk, not even the folder's name.
     """
 
     state: PartitionState
-    synced: SyncedEnd
+    synced: SyncedEnd | None
     epochs: LeaderEpochs = msgspec.field(default_factory=LeaderEpochs)
     lost_bytes: int = 0
     lost_batches: int = 0

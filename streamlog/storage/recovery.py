@@ -113,9 +113,7 @@ def _missing_folder(
 ) -> PartitionRecovery:
     """Nothing was ever appended, unless the durable mark says otherwise."""
     end = max(mark.offset, log_start)
-    found = PartitionRecovery(
-        empty_state(end, leader_epoch=0, now_ms=now_ms), SyncedEnd(end, 0, end)
-    )
+    found = PartitionRecovery(empty_state(end, leader_epoch=0, now_ms=now_ms), None)
     if mark.offset > 0:
         found.corrupt = CorruptRecordError(
             f"the folder {directory} of {topic}-{partition} is missing, but its records up to "
@@ -142,7 +140,7 @@ def _resume(
     if state.base_offset not in files.segments:
         if files.segments or state.end_position:
             return None
-        return PartitionRecovery(state, synced or _nothing_synced(files, state))
+        return PartitionRecovery(state, synced)
     # A roll creates the next segment's files before it publishes them, and writes to them only
     # after: what a dead writer left of one is empty. Anything else is a stranger's.
     if any(
@@ -165,12 +163,7 @@ def _resume(
     _remove_unfinished(filesystem, directory, files, unfinished)
     if filesystem.file_size(log_path) > state.end_position:
         truncate_file(filesystem, log_path, state.end_position, sync=False)
-    return PartitionRecovery(state, synced or _nothing_synced(files, state), epochs)
-
-
-def _nothing_synced(files: PartitionFiles, state: PartitionState) -> SyncedEnd:
-    first = files.segments[0] if files.segments else state.log_start
-    return SyncedEnd(first, 0, first)
+    return PartitionRecovery(state, synced, epochs)
 
 
 def _cut_index(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from streamlog.storage.names import CLEANED, LOG, segment_name
 from streamlog.storage.shared import SyncedEnd
+from streamlog.storage.sync import sync_identity, sync_names
 from streamlog.storage.tearing import copy_range
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def rewrite_unsynced(
     the partition stays poisoned, and nothing is worse than before.
     """
     state = found.state
-    rewritten = [base for base in segments if found.synced.segment <= base <= state.base_offset]
+    first = -1 if found.synced is None else found.synced.segment
+    rewritten = [base for base in segments if first <= base <= state.base_offset]
     for base_offset in rewritten:
         path = f"{directory}/{segment_name(base_offset, LOG)}"
         copy = f"{path}{CLEANED}"
@@ -37,7 +39,9 @@ def rewrite_unsynced(
     for base_offset in rewritten:
         path = f"{directory}/{segment_name(base_offset, LOG)}"
         filesystem.rename(f"{path}{CLEANED}", path)
-    filesystem.sync_directory(directory)
+    if found.synced is None:
+        sync_identity(filesystem, directory)
+    sync_names(filesystem, directory)
     found.state = state._replace(poisoned=0)
     found.synced = SyncedEnd(state.base_offset, state.end_position, state.log_end)
     # What others saw before the failure may have differed: readers have to look again.

@@ -46,19 +46,30 @@ def sync_segments_locked(
     for descriptor in retired:
         filesystem.fdatasync(descriptor)
     if synced is None:
-        for name in (PARTITION_METADATA, LEADER_EPOCHS):
-            _sync_file(filesystem, f"{directory}/{name}")
+        sync_identity(filesystem, directory)
     for base in _unsynced_bases(filesystem, directory, synced, state):
         sealed = base != state.base_offset
         for suffix in (LOG, OFFSET_INDEX, TIME_INDEX) if sealed else (LOG,):
             _sync_file(filesystem, f"{directory}/{segment_name(base, suffix)}")
-    if synced is None or synced.segment != state.base_offset:
-        filesystem.sync_directory(directory)
     if synced is None:
-        filesystem.sync_directory(os.path.dirname(directory))
+        sync_names(filesystem, directory)
+    elif synced.segment != state.base_offset:
+        filesystem.sync_directory(directory)
     end = SyncedEnd(state.base_offset, state.end_position, state.log_end)
     slots.store_synced(slot, end)
     return end.offset
+
+
+def sync_identity(filesystem: Filesystem, directory: str) -> None:
+    """Have on the disk what a folder's small files say: whose it is, its leader epochs."""
+    for name in (PARTITION_METADATA, LEADER_EPOCHS):
+        _sync_file(filesystem, f"{directory}/{name}")
+
+
+def sync_names(filesystem: Filesystem, directory: str) -> None:
+    """Have on the disk the names in a folder, and the folder's own."""
+    filesystem.sync_directory(directory)
+    filesystem.sync_directory(os.path.dirname(directory))
 
 
 def _unsynced_bases(

@@ -30,6 +30,7 @@ from streamlog.storage.producer_replay import load_producer_state
 from streamlog.storage.segment import LogSegment
 from streamlog.storage.segment_scan import SegmentScan, open_for_scan, open_mapped, scan_on
 from streamlog.storage.shared import PartitionState, SyncedEnd
+from streamlog.storage.sync import sync_identity, sync_names
 from streamlog.storage.tearing import TornTail, cut_segments, cut_tail, remove_snapshots_behind
 
 if TYPE_CHECKING:
@@ -66,9 +67,7 @@ class UncleanRecovery:
         self._now_ms = now_ms
         self._sync = sync
         self._scans: list[SegmentScan] = []
-        self._found = PartitionRecovery(
-            empty_state(0, leader_epoch=0, now_ms=now_ms), SyncedEnd(0, 0, 0)
-        )
+        self._found = PartitionRecovery(empty_state(0, leader_epoch=0, now_ms=now_ms), None)
 
     def run(self) -> PartitionRecovery:
         """Scan, cut, rebuild, sync; the order in which a crash in between does no harm."""
@@ -368,26 +367,27 @@ class UncleanRecovery:
         state = self._found.state
         mark = self._mark
         self._found.synced = self._synced_mark()
-        if not self._sync:
+        if not self._sync or not self._files.segments:
             return
         try:
             for scan in self._scans:
                 if scan.next_offset > mark.offset:
                     self._sync_file(self._path(scan.base_offset, LOG))
-            self._filesystem.sync_directory(self._directory)
+            if mark.segment < 0:
+                sync_identity(self._filesystem, self._directory)
+            sync_names(self._filesystem, self._directory)
         except OSError as error:
             self._found.problems.append(f"{self._directory} cannot be synced: {error}")
             self._found.state = state._replace(poisoned=error.errno or 5)
             return
         self._found.synced = SyncedEnd(state.base_offset, state.end_position, state.log_end)
 
-    def _synced_mark(self) -> SyncedEnd:
-        """The mark as a place in the files, where it is one; else the first segment's start."""
+    def _synced_mark(self) -> SyncedEnd | None:
+        """The mark as a place in the files, where it is one."""
         mark = self._mark
         if mark.segment >= 0 and mark.segment in self._files.segments:
             return SyncedEnd(mark.segment, mark.position, mark.offset)
-        first = self._scans[0].base_offset if self._scans else self._found.state.base_offset
-        return SyncedEnd(first, 0, first)
+        return None
 
     def _sync_file(self, path: str) -> None:
         descriptor = self._filesystem.open(path, os.O_RDWR | os.O_NOFOLLOW)

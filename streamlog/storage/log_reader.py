@@ -178,6 +178,9 @@ class LogReader:
     def _read(
         self, state: PartitionState, base: int, position: int, offset: int, max_bytes: int
     ) -> Fetched:
+        # Before any segment is looked at: one that was active when it was opened may be sealed
+        # by now, and longer than it was then.
+        self.bases(state)
         segment = self.segment(base, state)
         limit, _ = self.limits(base, segment, state)
         while position >= limit:  # at the end of a sealed segment, or in a gap behind it

@@ -226,8 +226,8 @@ class LogSegment:
         for candidate in range(number, max(-1, number - _PROOF_ATTEMPTS), -1):
             assert index is not None
             entry = index.entry(candidate)
-            if not 0 < entry.position < limit:
-                continue
+            if entry.offset > offset or not 0 < entry.position < limit:
+                continue  # only a damaged index has one behind the target here
             header = self.header_at(entry.position, limit, self.base_offset)
             if header is not None and header.last_offset == entry.offset:
                 return entry.position, header.base_offset

@@ -6,7 +6,7 @@ import pytest
 
 from streamlog.storage.filesystem import OS_FILESYSTEM
 from streamlog.storage.loading import load_partition_files
-from tests.storage.folder_builder import Folder
+from tests.storage.folder_builder import Folder, contents
 
 
 @pytest.fixture
@@ -45,13 +45,12 @@ def test_deleted_files_go_and_orphan_indexes_with_them(folder):
 
 
 def test_an_incomplete_compaction_is_undone(folder):
-    before = folder.file(".log", 0).read_bytes()
+    before = contents(folder.path)
     folder.path.joinpath(f"{0:020d}.log.cleaned").write_bytes(b"half")
     folder.path.joinpath(f"{9:020d}.log.swap").write_bytes(b"renamed already")
     files = load(folder)
     assert files.segments == [0, 9, 18]
-    assert folder.file(".log", 0).read_bytes() == before
-    assert not [path for path in folder.path.iterdir() if path.suffix in (".swap", ".cleaned")]
+    assert contents(folder.path) == before
 
 
 def test_a_complete_one_is_finished(folder):

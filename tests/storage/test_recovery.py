@@ -49,7 +49,9 @@ class TestCleanlyClosed:
         assert (state.largest_timestamp, state.largest_timestamp_offset) == (NOW + 117, 119)
         assert (state.offset_index_size, state.time_index_size) == (len(offsets), len(times))
         assert found.synced == SyncedEnd(0, last.end, 120)
-        assert found.corrupt is None and not found.lost_tail and found.problems == []
+        assert found.corrupt is None
+        assert not found.lost_tail
+        assert found.problems == []
 
     def test_both_ways_of_opening_agree(self, folder):
         three_segments(folder, batches=50)
@@ -95,6 +97,23 @@ class TestCleanlyClosed:
             folder.file(".index").read_bytes()
             == expected_indexes(0, folder.batches, sealed=False)[0]
         )
+
+    def test_what_is_behind_the_recovery_point_has_to_check(self, folder):
+        folder.append_many(4)
+        folder.close()
+        torn = folder.batches[3]
+        flip(folder.file(".log"), torn.end - 1)
+        found = folder.recover(clean=True, recovery_point=torn.base_offset)
+        assert found.state.log_end == torn.base_offset
+
+    def test_the_last_index_entry_has_to_be_true(self, folder):
+        folder.append_many(60)
+        folder.close()
+        index = folder.file(".index")
+        right = index.read_bytes()
+        flip(index, len(right) - 8 + 3)  # its offset
+        folder.recover(clean=True, recovery_point=folder.next_offset)
+        assert index.read_bytes() == right
 
     def test_preallocated_zeros_of_a_broker_are_cut_off(self, folder):
         folder.append_many(60)
@@ -205,7 +224,8 @@ class TestTorn:
         folder.close()
         found = folder.recover()
         assert found.state.log_end == folder.next_offset
-        assert not found.lost_tail and found.corrupt is None
+        assert not found.lost_tail
+        assert found.corrupt is None
         assert folder.good_offsets() == [placed.base_offset for placed in folder.batches]
 
     def test_gaps_are_legal_where_compaction_makes_them(self, folder):
@@ -213,7 +233,8 @@ class TestTorn:
         folder.roll(folder.next_offset + 50)
         folder.append(offset=folder.next_offset + 60)
         found = folder.recover(config=COMPACTED)
-        assert found.state.log_end == folder.next_offset and not found.lost_tail
+        assert found.state.log_end == folder.next_offset
+        assert not found.lost_tail
 
     def test_the_second_crash_at_one_place_keeps_both_tails(self, folder):
         folder.append_many(3)
@@ -267,7 +288,8 @@ class TestCorrupt:
             synced=mark if by == "synced end" else None,
             recovery_point=mark.offset if by == "recovery point" else 0,
         )
-        assert found.corrupt is not None and found.corrupt.offset == damaged.base_offset
+        assert found.corrupt is not None
+        assert found.corrupt.offset == damaged.base_offset
         assert found.state.log_end == torn.base_offset
         assert found.lost_bytes == torn.size
 
@@ -290,9 +312,30 @@ class TestCorrupt:
         zero(folder.file(".log"), folder.batches[4].position, folder.batches[5].end)
         before = folder.file(".log").read_bytes()
         found = folder.recover(synced=folder.synced_end)
-        assert found.corrupt is not None and found.corrupt.next_offset is None
+        assert found.corrupt is not None
+        assert found.corrupt.next_offset is None
         assert found.state.base_offset == found.state.log_end == folder.next_offset
         assert folder.file(".log", 0).read_bytes() == before
+
+    def test_segments_behind_an_unreadable_end_are_kept(self, folder):
+        three_segments(folder)
+        mark = folder.synced_at(5)
+        first, last = folder.batches[3], folder.batches[5]
+        zero(folder.file(".log", 0), first.position, last.end)
+        found = folder.recover(synced=mark)
+        assert found.corrupt is not None
+        assert found.corrupt.offset == first.base_offset
+        assert found.state.log_end == folder.next_offset
+        assert found.torn_files == []
+
+    def test_what_looks_like_a_batch_but_does_not_check_is_not_gone_on_from(self, folder):
+        folder.append_many(6)
+        damaged = folder.batches[1]
+        flip(folder.file(".log"), damaged.position + 16)
+        flip(folder.file(".log"), folder.batches[2].end - 1)
+        found = folder.recover(synced=folder.synced_end)
+        assert found.corrupt is not None
+        assert found.corrupt.next_offset == folder.batches[3].base_offset
 
     def test_a_flip_below_the_mark_in_the_records_is_left_for_readers(self, folder):
         folder.append_many(4)
@@ -305,7 +348,8 @@ class TestCorrupt:
         missing.path = folder.path.parent / "gone-0"
         assert missing.recover().corrupt is None
         found = missing.recover(recovery_point=7)
-        assert found.corrupt is not None and found.state.log_end == 7
+        assert found.corrupt is not None
+        assert found.state.log_end == 7
 
     def test_messages_of_old_formats_are_never_cut(self, folder):
         import struct
@@ -414,7 +458,8 @@ class TestPoisoned:
         assert found.state.poisoned == 0
         assert found.state.path_generation == 3
         assert found.synced.offset == found.state.log_end == folder.next_offset
-        assert found.lost_tail and found.lost_bytes == 0
+        assert found.lost_tail
+        assert found.lost_bytes == 0
         after = contents(folder.path)
         assert {name: data for name, data in after.items() if name.endswith(".log")} == {
             name: data for name, data in before.items() if name.endswith(".log")
@@ -457,7 +502,8 @@ class TestCrashDuringRecovery:
             assert found.state.log_end == torn.base_offset
             assert folder.good_offsets() == [placed.base_offset for placed in folder.batches[:8]]
             kept = [path.read_bytes() for path in folder.path.glob("*.torn")]
-            assert tail in kept and later in kept
+            assert tail in kept
+            assert later in kept
             if not crashed:
                 assert number > 10
                 return
@@ -519,6 +565,17 @@ class TestIndexes:
         folder.recover()
         found = {name: data for name, data in contents(folder.path).items() if "index" in name}
         assert found == expected
+
+    def test_of_segments_that_are_read_in_pieces(self, folder):
+        for size in (100, 700_000, 3_000_000, 50, 1_100_000):
+            folder.append_many(3, records=1, value=b"v" * size)
+        folder.append(producer_id=3, producer_epoch=0, base_sequence=0)
+        found = folder.recover()
+        assert found.state.log_end == folder.next_offset
+        assert found.state.end_position == folder.batches[-1].end
+        offsets, times = expected_indexes(0, folder.batches, sealed=False)
+        assert folder.file(".index").read_bytes() == offsets
+        assert folder.file(".timeindex").read_bytes() == times
 
     def test_missing_ones_below_the_mark_too(self, folder):
         three_segments(folder, batches=80)

@@ -84,6 +84,17 @@ class TestFindingOffsets:
         index.write_bytes(data[: rng.randrange(len(data)) + 1] + bytes(rng.randrange(40)))
         assert_every_offset_is_found(folder, open_segment(folder))
 
+    def test_not_with_any_single_bit_wrong(self, folder, open_segment):
+        index = folder.file(".index")
+        right = index.read_bytes()
+        segment = open_segment(folder)
+        wanted = folder.batches[::7]
+        for bit in range(len(right) * 8):
+            index.write_bytes(right)
+            flip(index, bit // 8, bit % 8)
+            for placed in wanted:
+                assert segment.find_batch(placed.base_offset, end_of(folder)) == placed.position
+
     @pytest.mark.parametrize("what", ["missing", "empty", "stale", "zeros", "reversed"])
     def test_nor_does_one_that_is_no_index(self, folder, open_segment, what):
         index = folder.file(".index")
@@ -209,6 +220,15 @@ class TestFindingTimes:
         for timestamp in range(NOW - 10, NOW + 5010, 37):
             found = segment.find_time(timestamp, end_of(jumpy))
             assert (found and found[:2]) == self.expected(jumpy, timestamp)
+
+    def test_a_true_entry_in_a_wrong_place_is_not_believed(self, tmp_path, open_segment):
+        folder = Folder(tmp_path / "times-0")
+        for timestamp in (100, 300, 100, 400):
+            folder.append(1, timestamp=timestamp)
+        # Batch 2 has timestamp 100 and ends with offset 2, but batch 1 before it has 300.
+        entries = [(100, 2), (300, 1)]
+        folder.file(".timeindex").write_bytes(b"".join(struct.pack(">qi", *e) for e in entries))
+        assert open_segment(folder).find_time(200, end_of(folder))[:2] == (1, 300)
 
     def test_inside_a_batch(self, tmp_path, open_segment):
         from streamlog.record.kernel import RecordBatchBuilder

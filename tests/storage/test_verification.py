@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
+from crc32c import crc32c
 
 from streamlog.storage.checkpoints import format_offset_checkpoint
 from streamlog.storage.filesystem import OS_FILESYSTEM
@@ -108,6 +111,18 @@ def test_every_flipped_bit_of_an_index_is_found(directory, suffix):
         assert {one.file for one in found} == {str(path)}
 
 
+def test_a_time_entry_that_a_batch_before_it_exceeds(directory):
+    folder = directory.folder
+    folder.append(1, timestamp=NOW + 9_000_000)
+    late = folder.append(1, timestamp=NOW + 8_000_000)
+    folder.close()
+    directory.mark(folder.next_offset)
+    path = folder.file(".timeindex")
+    entry = struct.pack(">qi", late.max_timestamp, late.base_offset - folder.segment)
+    path.write_bytes(path.read_bytes() + entry)
+    assert [(one.kind, one.file) for one in directory.verify()] == [("index", str(path))]
+
+
 def test_a_missing_index_is_an_error_when_closed(directory):
     directory.folder.file(".timeindex", 0).unlink()
     assert [(one.kind, one.severity) for one in directory.verify()] == [("index", "error")]
@@ -186,10 +201,6 @@ class TestFilesBeside:
 
 
 def test_a_record_timestamp_above_the_batch_is_found_though_the_crc_matches(directory):
-    import struct
-
-    from crc32c import crc32c
-
     folder = directory.folder
     hit = folder.batches[-1]
     path = folder.file(".log")

@@ -29,6 +29,7 @@ from streamlog.protocol import Uuid
 from streamlog.storage.filesystem import OS_FILESYSTEM, Filesystem
 from streamlog.storage.names import METADATA_TOPIC
 from streamlog.storage.partition_log import PartitionLog
+from streamlog.storage.poison_recovery import recover_poisoned
 from streamlog.types import Durability, PartitionDescription, TopicDescription
 
 if TYPE_CHECKING:
@@ -132,6 +133,10 @@ class Engine:
             )
             if last.is_last():
                 last.finish()
+        except OSError as error:
+            if isinstance(error, StreamlogError):
+                raise
+            raise translate_os_error(error, self.place.path) from error
         finally:
             self._abandon()
         if failure is not None:
@@ -250,6 +255,30 @@ class Engine:
         """A log opens files: not of a closed engine, and others close theirs to make room."""
         self.check_usable()
         self.partitions.opened(log)
+
+    def recover_partition(self, topic: str, partition: int) -> bool:
+        """Make a partition writable again whose sync failed; False when there was no need.
+
+        What lies past the synced end is copied, synced and swapped in, under the next leader
+        epoch. Raises `CorruptRecordError` when the disk lost some of it: the next lone opening
+        cuts that. Raises `InputOutputError` while the disk still fails.
+        """
+        log = self.partition(topic, partition)
+
+        def bump_epoch() -> int:
+            change = metadata_records.leader_epoch_bumped(
+                Uuid(log.topic_id), partition, self.metadata.meta.node_id
+            )
+            with self.metadata.lock:
+                image = self.metadata.change(lambda _: [change])
+                return topics.find_topic(image, topic).partitions[partition].leader_epoch
+
+        try:
+            return recover_poisoned(self._opening.filesystem, self._opening.shared, log, bump_epoch)
+        except OSError as error:
+            if isinstance(error, StreamlogError):
+                raise
+            raise translate_os_error(error, log.directory) from error
 
     # ---------------------------------------------------------------- the whole
 

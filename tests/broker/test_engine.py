@@ -109,9 +109,7 @@ def test_partitions_grow_and_never_shrink(engine: Engine) -> None:
         engine.create_partitions("a", 4)
 
 
-def test_a_deleted_topic_is_gone_and_its_handles_say_so(
-    open_engine: OpenEngine, path: str
-) -> None:
+def test_a_deleted_topic_is_gone_and_its_handles_say_so(open_engine: OpenEngine, path: str) -> None:
     engine = open_engine()
     engine.create_topic("a")
     log = engine.partition("a", 0)

@@ -1,0 +1,130 @@
+"""Recovering a partition whose sync failed while others have the directory open (section 6).
+
+After the first failure the kernel calls the pages clean, so what lies past the synced end is
+proved, copied to files of their own, synced and put in the place of the old ones. Nobody can
+append meanwhile: a poisoned partition refuses, which is why the lock is only taken for the swap.
+A crash in between leaves `.cleaned` files, which loading removes, and the partition as it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from streamlog.errors import CorruptRecordError
+from streamlog.storage import append_outcome as codes
+from streamlog.storage import failures
+from streamlog.storage.leader_epochs import read_leader_epochs, write_leader_epochs
+from streamlog.storage.names import CLEANED, LOG, parse_segment_name, segment_name
+from streamlog.storage.segment_scan import SegmentScan, open_for_scan, scan_on
+from streamlog.storage.shared import PartitionState, SyncedEnd
+from streamlog.storage.tearing import copy_range
+
+if TYPE_CHECKING:
+    from streamlog.storage.filesystem import Filesystem
+    from streamlog.storage.partition_log import PartitionLog
+    from streamlog.storage.slots import SharedState
+
+
+def recover_poisoned(
+    filesystem: Filesystem,
+    slots: SharedState,
+    log: PartitionLog,
+    bump_epoch: Callable[[], int],
+) -> bool:
+    """Make a poisoned partition writable again; False when it was not poisoned.
+
+    `bump_epoch` makes the next leader epoch durable and returns it: readers then know that what
+    they saw may have differed. Raises `CorruptRecordError` when what was read back does not
+    check (then only the next lone opening can cut it), and `OSError` while the disk still fails.
+    """
+    with _sync_byte(log):
+        state = log.state()
+        if not state.poisoned:
+            return False
+        bases = _unsynced_bases(filesystem, log.directory, slots.read_synced(log.slot), state)
+        for base_offset in bases:
+            _copy_proved(filesystem, log, base_offset, state)
+        epoch = bump_epoch()
+        with log.locked():
+            _swap(filesystem, log, bases)
+            epochs = read_leader_epochs(filesystem, log.directory)
+            if epochs.assign(epoch, state.log_end):
+                write_leader_epochs(filesystem, log.directory, epochs)
+            slots.store_synced(
+                log.slot, SyncedEnd(state.base_offset, state.end_position, state.log_end)
+            )
+            slots.publish_state(
+                log.slot,
+                state._replace(
+                    poisoned=0,
+                    leader_epoch=epoch,
+                    generation=state.generation + 1,
+                    path_generation=state.path_generation + 1,
+                ),
+            )
+    slots.map.ring_bell()
+    return True
+
+
+def _unsynced_bases(
+    filesystem: Filesystem, directory: str, synced: SyncedEnd | None, state: PartitionState
+) -> list[int]:
+    """The segments from the synced end's to the active one."""
+    first = -1 if synced is None else synced.segment
+    found = (parse_segment_name(name) for name in filesystem.listdir(directory))
+    bases = (name.base_offset for name in found if name is not None and name.suffix == LOG)
+    return sorted(base for base in bases if first <= base <= state.base_offset)
+
+
+def _copy_proved(
+    filesystem: Filesystem, log: PartitionLog, base_offset: int, state: PartitionState
+) -> None:
+    """Copy a segment beside itself, synced, after checking every batch of it."""
+    path = f"{log.directory}/{segment_name(base_offset, LOG)}"
+    size = filesystem.file_size(path)
+    end = state.end_position if base_offset == state.base_offset else size
+    source = open_for_scan(filesystem, path)
+    try:
+        scan = SegmentScan(base_offset, size, next_offset=base_offset)
+        scan_on(source, scan, check_crc_from=0, end=end)
+    finally:
+        source.close()
+    if scan.position != end:
+        raise CorruptRecordError(
+            f"{path} cannot be recovered while others have the directory open: the batch at "
+            f"{scan.position} was lost by the disk; close everywhere and open again",
+            topic=log.topic,
+            partition=log.partition,
+            file=path,
+            position=scan.position,
+            offset=scan.next_offset,
+        )
+    copy_range(filesystem, path, 0, end, path + CLEANED)
+
+
+def _swap(filesystem: Filesystem, log: PartitionLog, bases: list[int]) -> None:
+    """Each copy takes its segment's name; each step leaves bytes that are the same."""
+    for base_offset in bases:
+        path = f"{log.directory}/{segment_name(base_offset, LOG)}"
+        filesystem.rename(path + CLEANED, path)
+    filesystem.sync_directory(log.directory)
+
+
+@contextmanager
+def _sync_byte(log: PartitionLog) -> Iterator[None]:
+    """Keep out every sync, and a second recovery."""
+    writer = log._writer
+    deadline = time.monotonic() + log.settings.lock_timeout_ms / 1000
+    while True:
+        code, holder = writer.lock_sync()
+        if code == codes.OK:
+            break
+        if time.monotonic() >= deadline:
+            raise failures.lock_timeout(log, holder)
+    try:
+        yield
+    finally:
+        writer.unlock_sync()

@@ -34,7 +34,7 @@ class MemoryFilesystem(Filesystem):
     def sync_directory(self, path: str) -> None:
         """Nothing, as above."""
 
-    def kind(self, path: str) -> str:
+    def kind(self, path: str) -> str:  # noqa: ARG002  # all of them are alike
         """What RAM calls itself, also where a disk had to serve."""
         return "tmpfs"
 

@@ -59,7 +59,7 @@ class Fetcher:
     @property
     def stream(self) -> RecordStream:
         """The stream, which whoever calls this holds."""
-        stream = self._stream and self._stream()
+        stream = None if self._stream is None else self._stream()
         assert stream is not None, "a fetcher is used through its stream, or by who holds it"
         return stream
 
@@ -132,7 +132,7 @@ class Fetcher:
     def seek(self, index: int, offset: int, leader_epoch: int = NO_EPOCH) -> None:
         """Go on from `offset`; whether it is there shows at the next read."""
         self.drop_if_loaded(index)
-        self.table.set(index, offset, leader_epoch)
+        self.table.put(index, offset, leader_epoch)
 
     def seek_to_beginning(self, index: int) -> None:
         """Go on from the first offset that there is now."""

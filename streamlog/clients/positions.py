@@ -69,7 +69,7 @@ class PositionTable:
         named = list(partitions)
         return [self.index(each) for each in named] if named else list(range(len(self)))
 
-    def set(self, index: int, offset: int, leader_epoch: int = NO_EPOCH) -> None:
+    def put(self, index: int, offset: int, leader_epoch: int = NO_EPOCH) -> None:
         """Put a position, to be held against the log before it is used."""
         self.offsets[index] = offset
         self.epochs[index] = leader_epoch

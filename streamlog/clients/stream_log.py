@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from streamlog.clients.fetch import Deserializer
     from streamlog.clients.producer import Producer
     from streamlog.record.kernel import Record
-    from streamlog.storage.verification import Finding
+    from streamlog.storage.finding import Finding
 
 MEMORY = ":memory:"
 
@@ -211,8 +211,13 @@ class StreamLog:
     # The directory
 
     def verify(self, progress: Callable[[int, int], None] | None = None) -> list[Finding]:
-        """Check every batch, index and checkpoint; what is wrong where. Changes nothing."""
-        return self.engine().verify(progress)
+        """Check every batch, index and checkpoint; what is wrong where. Changes nothing.
+
+        `progress(done_bytes, total_bytes)` is called as the files are read.
+        """
+        from streamlog.broker.verifying import verify_open_directory
+
+        return verify_open_directory(self.engine(), progress)
 
     def sync(self) -> None:
         """Put everything that was appended so far, by anybody, on the disk."""

@@ -145,9 +145,7 @@ def test_batches_are_views_that_know_where_they_come_from(streams: Any) -> None:
 
 
 @pytest.mark.parametrize("read", ["records", "batches"])
-def test_a_damaged_batch_is_named_and_the_position_stays_before_it(
-    streams: Any, read: str
-) -> None:
+def test_a_damaged_batch_is_named_and_the_position_stays_before_it(streams: Any, read: str) -> None:
     damaged = bytearray(TWO_BATCHES)
     damaged[-3] ^= 1
     stream = open_stream(streams)
@@ -155,7 +153,9 @@ def test_a_damaged_batch_is_named_and_the_position_stays_before_it(
     taken = stream.take(10) if read == "records" else stream.batches()
     assert len(taken) == (2 if read == "records" else 1)
     for _ in range(2):
-        with pytest.raises(CorruptRecordError, match="orders-3, offset 2 in /log/0.log") as caught:
+        with pytest.raises(
+            CorruptRecordError, match=r"orders-3, offset 2 in /log/0\.log"
+        ) as caught:
             stream.take(10) if read == "records" else stream.batches()
         error = caught.value
         assert (error.topic, error.partition, error.offset) == ("orders", 3, 2)

@@ -1,0 +1,106 @@
+"""`Admin`: topics in bulk, offsets, descriptions, repairs."""
+
+from __future__ import annotations
+
+import pytest
+
+import streamlog
+from streamlog import NewTopic, TopicPartition
+from streamlog.errors import (
+    ConfigError,
+    PartitionPoisonedError,
+    TopicExistsError,
+    UnknownSettingError,
+    UnknownTopicError,
+)
+from tests.clients.conftest import NOON_MS, Story
+
+ORDERS_0, ORDERS_1 = TopicPartition("orders", 0), TopicPartition("orders", 1)
+
+
+def test_topics_are_created_described_grown_and_deleted(story: Story) -> None:
+    admin = story.log.admin
+    created = admin.create_topics(
+        ["cars", NewTopic("trains", 3, {"segment_bytes": 1 << 20, "cleanup.policy": "delete"})]
+    )
+    assert [(topic.name, topic.partitions) for topic in created] == [("cars", 1), ("trains", 3)]
+    assert admin.list_topics() == ["cars", "flights", "orders", "trains"]
+    assert admin.describe_topics(["trains"])["trains"].settings["segment.bytes"] == "1048576"
+    (grown,) = admin.create_partitions({"cars": 2})
+    assert grown.partitions == 2
+    admin.delete_topics(["cars", "trains"])
+    assert sorted(admin.describe_topics()) == ["flights", "orders"]
+
+
+def test_what_cannot_be_created_is_told(story: Story) -> None:
+    admin = story.log.admin
+    with pytest.raises(TopicExistsError):
+        admin.create_topics(["new", "orders"])
+    assert "new" in admin.list_topics()
+    with pytest.raises(UnknownSettingError):
+        admin.create_topics([NewTopic("other", 1, {"segment_byte": 1})])
+    with pytest.raises(ConfigError):
+        admin.delete_topics("orders")
+    with pytest.raises(ConfigError):
+        admin.create_topics([("a", 1)])  # type: ignore[list-item]
+    with pytest.raises(UnknownTopicError):
+        admin.describe_topics(["oders"])
+
+
+def test_offsets_by_position_and_by_time(story: Story) -> None:
+    story.write("orders", 0, b"a", b"b", b"c")
+    story.write("orders", 0, b"d", timestamp_ms=NOON_MS - 1000)
+    admin = story.log.admin
+
+    def offset(timestamp: int) -> int | None:
+        found = admin.list_offsets({ORDERS_0: timestamp})[ORDERS_0]
+        return None if found is None else found.offset
+
+    assert [offset(-2), offset(-1), offset(-3)] == [0, 4, 2]
+    assert [offset(0), offset(NOON_MS + 1), offset(NOON_MS + 3)] == [0, 1, None]
+    assert admin.beginning_offsets([ORDERS_0]) == {ORDERS_0: 0}
+    assert admin.end_offsets([ORDERS_0, ORDERS_1]) == {ORDERS_0: 4, ORDERS_1: 0}
+
+
+def test_partitions_are_described_as_they_are(story: Story) -> None:
+    story.write("orders", 1, b"a", b"b")
+    first, second = story.log.admin.describe_partitions("orders")
+    assert (first.partition, first.log_end, second.partition, second.log_end) == (0, 0, 1, 2)
+    assert second.end_position > 0
+    assert second.poisoned == 0
+
+
+def test_a_directory_is_described(story: Story) -> None:
+    found = story.log.admin.describe()
+    assert (found.path, found.topics, found.partitions) == (story.log.path, 2, 3)
+    assert (found.node_id, len(found.cluster_id), len(found.directory_id)) == (0, 22, 22)
+    assert not found.durable
+
+
+def test_a_healthy_partition_recovers_to_itself(directory: str) -> None:
+    with streamlog.open(directory) as log:
+        log.create_topic("flights")
+        Story(log).write("flights", 0, b"a")
+        log.sync()
+        found = log.admin.recover_partition("flights", 0)
+        assert (found.log_end, found.poisoned, found.leader_epoch) == (1, 0, 0)
+
+
+def test_a_partition_whose_sync_failed_is_written_again_once_recovered(directory: str) -> None:
+    with streamlog.open(directory) as log:
+        log.create_topic("flights")
+        story = Story(log)
+        story.write("flights", 0, b"a")
+        log.sync()
+        story.write("flights", 0, b"b")
+        log.engine().partition("flights", 0)._poison(5)
+        with pytest.raises(PartitionPoisonedError):
+            story.write("flights", 0, b"refused")
+        consumer = log.consumer("flights", auto_offset_reset="earliest")
+        assert [record.value for record in consumer.poll(0)] == [b"a", b"b"]
+        found = log.admin.recover_partition("flights", 0)
+        assert (found.poisoned, found.log_end, found.synced_end) == (0, 2, 2)
+        assert found.leader_epoch > 0
+        story.write("flights", 0, b"c")
+        assert [record.value for record in consumer.poll(0)] == [b"c"]
+        assert [record.value for record in log.read("flights")] == [b"a", b"b", b"c"]

@@ -130,14 +130,25 @@ cdef class PartitionWriter(PartitionHandle):
         return self.write_locked(state, data, size, result)
 
     cdef int repair_locked(self, int64_t* state, Result* result) noexcept nogil:
-        """A writer died between its intention and its publication: cut what it left."""
-        if self.words[SLOT_INTENDED_END] == state[END_POSITION]:
+        """A writer died between its intention and its publication: take away what it left.
+
+        A negative intention is a roll's: its files go, unless they were published.
+        """
+        cdef int64_t intended = self.words[SLOT_INTENDED_END]
+        if intended == state[END_POSITION]:
             return OK
+        if intended < 0 and -1 - intended != state[BASE_OFFSET]:
+            self.unlink_segment(-1 - intended)
         if sl_size(self.log_fd) > state[END_POSITION] and ftruncate(self.log_fd, state[END_POSITION]):
             result.detail = errno
             return SYSTEM_ERROR
         store_release(self.words + SLOT_INTENDED_END, state[END_POSITION])
         return OK
+
+    cdef void unlink_segment(self, int64_t base) noexcept nogil:
+        sl_unlink_segment(self.directory_path, base, b".log")
+        sl_unlink_segment(self.directory_path, base, b".index")
+        sl_unlink_segment(self.directory_path, base, b".timeindex")
 
     cdef bint roll_is_due(
         self, int64_t* state, int64_t size, Walk* walk, int64_t now_ms
@@ -172,6 +183,7 @@ cdef class PartitionWriter(PartitionHandle):
         cdef int log_fd, offset_index_fd, time_index_fd, i
         if self.retired_count == RETIRED_ROOM:
             return NEEDS_SEGMENTS
+        store_release(self.words + SLOT_INTENDED_END, -1 - base)
         log_fd = sl_open_segment(self.directory_path, base, b".log", self.mode)
         offset_index_fd = -1 if log_fd < 0 else sl_open_segment(
             self.directory_path, base, b".index", self.mode)
@@ -179,12 +191,12 @@ cdef class PartitionWriter(PartitionHandle):
             self.directory_path, base, b".timeindex", self.mode)
         if time_index_fd < 0:
             result.detail = errno
-            if offset_index_fd >= 0:
-                close(offset_index_fd)
-                sl_unlink_segment(self.directory_path, base, b".index")
             if log_fd >= 0:
                 close(log_fd)
-                sl_unlink_segment(self.directory_path, base, b".log")
+            if offset_index_fd >= 0:
+                close(offset_index_fd)
+            self.unlink_segment(base)
+            store_release(self.words + SLOT_INTENDED_END, state[END_POSITION])
             return SYSTEM_ERROR
         self.close_indexes_locked(state)
         for i in range(STATE_WORDS):
@@ -196,8 +208,8 @@ cdef class PartitionWriter(PartitionHandle):
         next[FIRST_TIMESTAMP] = next[LARGEST_TIMESTAMP] = next[LARGEST_TIMESTAMP_OFFSET] = -1
         next[LAST_TIME_INDEX] = -1
         next[CREATED_MS] = now_ms
-        store_release(self.words + SLOT_INTENDED_END, 0)
         self.publish(next)
+        store_release(self.words + SLOT_INTENDED_END, 0)
         self.change_files(log_fd, offset_index_fd, time_index_fd, base)
         result.rolled = True
         return OK

@@ -28,6 +28,7 @@ _INT64 = struct.Struct(">q")
 _TIME_ENTRY = struct.Struct(">qi")
 _OFFSET_ENTRY = struct.Struct(">ii")
 _ENTRIES_A_WRITE = 64
+_SEGMENT_SUFFIXES = (".log", ".index", ".timeindex")
 
 
 class _MalformedError(Exception):
@@ -119,16 +120,34 @@ class PartitionWriter(PartitionHandle):
             return codes.STALE, 0
         if self._word(shared.SLOT_INTENDED_END) != state.end_position:
             try:
-                if self._filesystem.size(self.log_fd) > state.end_position:
-                    self._filesystem.truncate(self.log_fd, state.end_position)
+                self._repair_locked(state)
             except OSError as error:
                 return codes.SYSTEM_ERROR, error.errno or 0
-            self._set_word(shared.SLOT_INTENDED_END, state.end_position)
         if expected_end >= 0 and expected_end != state.log_end:
             return codes.NOT_AT_EXPECTED_END, 0
         if caught_up >= 0 and state.producer_batch_end > caught_up:
             return codes.BEHIND_PRODUCERS, 0
         return None
+
+    def _repair_locked(self, state: PartitionState) -> None:
+        """A writer died between its intention and its publication: take away what it left.
+
+        A negative intention is a roll's. Its files, if they were not published, would later stand
+        between two segments, where readers take them for the one that holds their offsets.
+        """
+        intended = self._word(shared.SLOT_INTENDED_END)
+        if intended < 0 and -1 - intended != state.base_offset:
+            self._unlink_segment(-1 - intended)
+        if self._filesystem.size(self.log_fd) > state.end_position:
+            self._filesystem.truncate(self.log_fd, state.end_position)
+        self._set_word(shared.SLOT_INTENDED_END, state.end_position)
+
+    def _unlink_segment(self, base_offset: int) -> None:
+        for suffix in _SEGMENT_SUFFIXES:
+            try:
+                self._filesystem.unlink(f"{self.directory}/{base_offset:020d}{suffix}")
+            except FileNotFoundError:
+                continue
 
     # ---------------------------------------------------------------- rolling
 
@@ -163,16 +182,18 @@ class PartitionWriter(PartitionHandle):
         if len(self._retired) == _RETIRED_ROOM:
             return codes.NEEDS_SEGMENTS, 0
         base = state.log_end
-        opened: list[tuple[int, str]] = []
+        opened: list[int] = []
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        self._set_word(shared.SLOT_INTENDED_END, -1 - base)
         try:
-            for suffix in (".log", ".index", ".timeindex"):
+            for suffix in _SEGMENT_SUFFIXES:
                 path = f"{self.directory}/{base:020d}{suffix}"
-                opened.append((self._filesystem.open(path, flags, self._mode), path))
+                opened.append(self._filesystem.open(path, flags, self._mode))
         except OSError as error:
-            for descriptor, path in reversed(opened):
+            for descriptor in opened:
                 self._filesystem.close(descriptor)
-                self._filesystem.unlink(path)
+            self._unlink_segment(base)
+            self._set_word(shared.SLOT_INTENDED_END, state.end_position)
             return codes.SYSTEM_ERROR, error.errno or 0
         self._close_indexes_locked(state)
         following = state._replace(
@@ -188,9 +209,9 @@ class PartitionWriter(PartitionHandle):
             last_time_index_timestamp=-1,
             created_ms=now_ms,
         )
-        self._set_word(shared.SLOT_INTENDED_END, 0)
         self._slots.publish_state(self.slot, following)
-        self._change_files(opened[0][0], opened[1][0], opened[2][0], base)
+        self._set_word(shared.SLOT_INTENDED_END, 0)
+        self._change_files(opened[0], opened[1], opened[2], base)
         return codes.OK, 0
 
     def _close_indexes_locked(self, state: PartitionState) -> None:

@@ -12,6 +12,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from streamlog.broker.directory_lock import DirectoryLock
 from streamlog.errors import LockTimeoutError, StorageError
 from streamlog.protocol import Uuid
 from streamlog.storage import names, shared
@@ -65,6 +66,7 @@ class LastClose:
                     pid=self._shared.recoverer,
                 )
             time.sleep(_PAUSE_SECONDS)
+        assert isinstance(self._opening.lock, DirectoryLock)
         return self._opening.lock.try_alone()
 
     def finish(self) -> bool:
@@ -89,6 +91,7 @@ class LastClose:
         """Sync every slot that is behind; their states, or None when one would not be synced."""
         states: dict[tuple[str, int], PartitionState] = {}
         clean = True
+        settled = _read_or_none(self._opening, f"{self._path}/{names.RECOVERY_POINTS}") or {}
         for slot in range(self._shared.slot_count):
             name = self._name_of(slot)
             if name is None or self._shared.is_deleted(slot):
@@ -100,25 +103,22 @@ class LastClose:
                 continue
             synced = self._shared.read_synced(slot)
             is_behind = state.log_end > (0 if synced is None else synced.offset)
-            if is_behind or self._lacks_producer_snapshot(name, state):
-                clean = self._sync_one(name, state.log_end) and clean
+            if is_behind or settled.get(name, 0) != state.log_end:
+                clean = self._settle(name, state.log_end) and clean
             states[name] = state
         return states if clean else None
 
-    def _lacks_producer_snapshot(self, name: tuple[str, int], state: PartitionState) -> bool:
-        """A log that is synced already may still owe the snapshot: `acks="all"` synced it."""
-        if state.producer_batch_end <= 0:
-            return False
-        folder = f"{self._path}/{names.partition_directory_name(*name)}"
-        snapshot = names.segment_name(state.log_end, names.SNAPSHOT)
-        return not self._filesystem.exists(f"{folder}/{snapshot}")
+    def _settle(self, name: tuple[str, int], log_end: int) -> bool:
+        """What a log that grew since the last clean end owes: its sync, indexes, producers.
 
-    def _sync_one(self, name: tuple[str, int], log_end: int) -> bool:
+        One that `acks="all"` synced as it grew still owes the rest.
+        """
         try:
             log = self._open_partition(*name)
             log.sync(log_end)
+            log.settle_indexes()
             log.write_producer_snapshot()
-        except StorageError as error:
+        except OSError as error:
             import logging
 
             logging.getLogger("streamlog").error(

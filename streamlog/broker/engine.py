@@ -145,7 +145,7 @@ class Engine:
     def _abandon(self) -> None:
         self._closed = True
         for log in self.partitions.logs():
-            log.abandon()
+            log.refuse(self._unusable)
         self._opening.close_descriptors()
 
     def forget_parent(self) -> None:
@@ -155,15 +155,25 @@ class Engine:
         self.is_foreign = True
         opening = self._opening
         close_copies([opening.lock.descriptor, opening.locks_descriptor])
+        for log in self.partitions.known():
+            log.refuse(self._unusable, forked=True)
 
     def check_usable(self) -> None:
         """Raises `ClosedError`, and `ForkedHandleError` in a forked child."""
+        if self.is_foreign or self._closed:
+            raise self._unusable()
+
+    def _unusable(self) -> StreamlogError:
+        path = self.place.path
         if self.is_foreign:
-            raise ForkedHandleError(
-                f"{self.place.path} was opened by the parent process; open it again in this one"
+            return ForkedHandleError(
+                f"{path} was opened by the parent process; open it again in this one"
             )
-        if self._closed:
-            raise ClosedError(f"{self.place.path} is closed")
+        return ClosedError(f"{path} is closed")
+
+    def check_writable(self) -> None:
+        """As `check_usable`; raises `ReadOnlyError` where only reading is allowed."""
+        self.check_usable()
 
     # ---------------------------------------------------------------- topics
 
@@ -171,7 +181,7 @@ class Engine:
     def image(self) -> MetadataImage:
         """The metadata as it is now. Look at it under `metadata.lock`: a refresh changes it."""
         self.check_usable()
-        return self.metadata.refresh()
+        return self.refresh()
 
     def refresh(self) -> MetadataImage:
         """Replay what other processes changed; one load when there is nothing."""
@@ -181,7 +191,7 @@ class Engine:
         """Every topic by name, in the order of their names."""
         self.check_usable()
         with self.metadata.lock:
-            image = self.metadata.refresh()
+            image = self.refresh()
             return {
                 name: topics.describe_topic(image.topics[name]) for name in sorted(image.topics)
             }
@@ -190,20 +200,20 @@ class Engine:
         """One topic. Raises `UnknownTopicError` naming the nearest there is."""
         self.check_usable()
         with self.metadata.lock:
-            return topics.describe_topic(topics.find_topic(self.metadata.refresh(), name))
+            return topics.describe_topic(topics.find_topic(self.refresh(), name))
 
     def create_topic(
         self, name: str, partitions: int = 1, settings: Mapping[str, object] | None = None
     ) -> TopicDescription:
         """Create a topic; it is on the disk when this returns. See `topics.create_topic`."""
-        self.check_usable()
+        self.check_writable()
         return topics.describe_topic(
             topics.create_topic(self.metadata, name, partitions, settings or {})
         )
 
     def create_partitions(self, name: str, total: int) -> TopicDescription:
         """Let a topic have `total` partitions. See `topics.create_partitions`."""
-        self.check_usable()
+        self.check_writable()
         return topics.describe_topic(topics.create_partitions(self.metadata, name, total))
 
     def delete_topic(self, name: str) -> None:
@@ -212,7 +222,7 @@ class Engine:
         The metadata says so first, then nobody can append, then the folders go. Views that
         somebody holds stay valid.
         """
-        self.check_usable()
+        self.check_writable()
         removed = topics.remove_topic(self.metadata, name)
         for partition in removed.partitions:
             delete_partition(self._opening, self.partitions, removed, partition)
@@ -223,7 +233,7 @@ class Engine:
         """The log of one partition. Raises `UnknownTopicError`, `CorruptDirectoryError`."""
         self.check_usable()
         with self.metadata.lock:
-            found = topics.find_topic(self.metadata.refresh(), topic)
+            found = topics.find_topic(self.refresh(), topic)
             topics.check_partition(found, partition)
         log = self.partitions.get(found.topic_id, partition, topic)
         check_files(self._opening, log)
@@ -253,7 +263,8 @@ class Engine:
 
     def _files_open(self, log: PartitionLog) -> None:
         """A log opens files: not of a closed engine, and others close theirs to make room."""
-        self.check_usable()
+        if not self._opening.read_only:
+            self.check_writable()
         self.partitions.opened(log)
 
     def recover_partition(self, topic: str, partition: int) -> bool:
@@ -263,6 +274,7 @@ class Engine:
         epoch. Raises `CorruptRecordError` when the disk lost some of it: the next lone opening
         cuts that. Raises `InputOutputError` while the disk still fails.
         """
+        self.check_writable()
         log = self.partition(topic, partition)
 
         def bump_epoch() -> int:
@@ -293,10 +305,10 @@ class Engine:
 
         Raises `PartitionPoisonedError` for the first partition that the disk refused.
         """
-        self.check_usable()
+        self.check_writable()
         shared = self._opening.shared
         with self.metadata.lock:
-            image = self.metadata.refresh()
+            image = self.refresh()
             names = [
                 (topic.name, partition)
                 for topic in image.topics.values()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from streamlog.broker import folders
 from streamlog.broker.recovering import METADATA_CONFIG, UNUSABLE
 from streamlog.config import TopicConfig
-from streamlog.errors import CorruptDirectoryError, UnknownTopicError
+from streamlog.errors import CorruptDirectoryError, ReadOnlyError, UnknownTopicError
 from streamlog.protocol import Uuid
 from streamlog.storage.names import partition_directory_name
 from streamlog.storage.partition_log import LogSettings, PartitionLog
@@ -33,20 +33,23 @@ class LogFactory:
     """Makes partition logs that have no files open yet. `on_open` is called when one opens them.
 
     `metadata` is set once there is one: the metadata log itself is the first that is made.
+    `assign` gives a partition its slot; who only reads keeps slots of its own.
     """
 
     def __init__(
         self, opening: Opening, lock_timeout_ms: int, on_open: Callable[[PartitionLog], None]
     ) -> None:
         self.metadata: MetadataLog | None = None
+        self.assign: Callable[[bytes, int, str], int] | None = None
         self._opening = opening
         self._on_open = on_open
         self._lock = threading.Lock()
         self._settings = LogSettings(
             lock_timeout_ms=lock_timeout_ms,
             file_mode=opening.mode,
-            use_maps=opening.place.mappable,
-            durable=opening.place.durable,
+            use_maps=opening.place.mappable and not opening.read_only,
+            durable=opening.place.durable and not opening.read_only,
+            read_only=opening.read_only,
         )
 
     def make(self, topic_id: bytes, partition: int, topic: str) -> PartitionLog:
@@ -61,7 +64,10 @@ class LogFactory:
             with self.metadata.lock:
                 image = self.metadata.image.topic_by_id(Uuid(topic_id))
                 config = TopicConfig.from_overrides({} if image is None else image.settings)
-            slot = self._find_slot(topic_id, partition, topic, directory)
+            if self.assign is not None:
+                slot = self.assign(topic_id, partition, directory)
+            else:
+                slot = self._find_slot(topic_id, partition, topic, directory)
         log = PartitionLog(
             self._opening.filesystem,
             self._opening.shared,
@@ -75,6 +81,9 @@ class LogFactory:
             settings=self._settings,
         )
         log.on_open = self._on_open
+        if self._opening.read_only:
+            place = self._opening.place.path
+            log.refuse(lambda: ReadOnlyError(f"{place} is open for reading only"))
         return log
 
     def _find_slot(self, topic_id: bytes, partition: int, topic: str, directory: str) -> int:

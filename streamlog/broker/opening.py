@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from streamlog.broker.directory import Place, identify, read_or_make_identity
-from streamlog.broker.directory_lock import DirectoryLock
+from streamlog.broker.directory_lock import DirectoryLock, ReaderLock
 from streamlog.errors import LockTimeoutError
 from streamlog.storage import names, shared
 from streamlog.storage.properties import MetaProperties, read_meta_properties
@@ -38,7 +38,7 @@ class Opening(msgspec.Struct):
     clock: Clock
     place: Place
     mode: int
-    lock: DirectoryLock
+    lock: DirectoryLock | ReaderLock
     meta: MetaProperties
     shared: SharedState
     shared_descriptor: int
@@ -48,6 +48,7 @@ class Opening(msgspec.Struct):
     same_file: bool
     believed: bool
     liveness: int = -1
+    read_only: bool = False
 
     def close_descriptors(self) -> None:
         """Let go of everything, by closing: the kernel frees the locks.
@@ -62,6 +63,7 @@ class Opening(msgspec.Struct):
 
     def go_live(self) -> None:
         """Let others in: everything is published."""
+        assert isinstance(self.lock, DirectoryLock)
         self.shared.set_header_state(shared.STATE_LIVE)
         self.lock.share()
 
@@ -83,7 +85,7 @@ def open_directory(
         for name in (names.STREAMLOG_LOCKS, names.STREAMLOG_SHARED):
             flags = os.O_RDWR | os.O_NOFOLLOW | make
             files.append(filesystem.open(f"{place.path}/{name}", flags, mode))
-        if alone and not _is_same_file(filesystem, files[1]):
+        if alone and not is_same_file(filesystem, files[1]):
             filesystem.close(files.pop())
             files.append(_new_shared_file(filesystem, place.path, mode))
         opening = Opening(
@@ -131,6 +133,9 @@ def _begin_recovery(opening: Opening) -> None:
     state.advance_progress(os.getpid())
     identity = filesystem.identity(opening.shared_descriptor)
     state.initialize_header(boot_id, identity.device, identity.inode)
+    if not filesystem.exists(f"{path}/{names.META}"):
+        # Whoever made the directory may have died before its name was on the disk.
+        filesystem.sync_directory(os.path.dirname(path))
     opening.meta = read_or_make_identity(filesystem, path, os.urandom(32), mode=opening.mode)
     if opening.clean:
         filesystem.unlink(f"{path}/{names.CLEAN}")
@@ -138,7 +143,7 @@ def _begin_recovery(opening: Opening) -> None:
     filesystem.sync_directory(path)
 
 
-def _is_same_file(filesystem: Filesystem, descriptor: int) -> bool:
+def is_same_file(filesystem: Filesystem, descriptor: int) -> bool:
     """Whether the file's header says that its slots are about this directory, and not a copy's."""
     words = struct.unpack("6q", filesystem.pread(descriptor, 48, 0).ljust(48, b"\0"))
     identity = filesystem.identity(descriptor)

@@ -84,6 +84,10 @@ class OpenPartitions:
         with self._making:
             return list(self._logs.values())
 
+    def known(self) -> list[PartitionLog]:
+        """As `logs`, in a forked child, where a thread that is not there may hold any lock."""
+        return list(self._logs.values())
+
     def forget(self, topic_id: bytes, partition: int) -> PartitionLog | None:
         """Take out the log of a partition that is gone; who holds it finds it deleted."""
         key = (topic_id, partition)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from streamlog.broker.directory import find_place
+from streamlog.broker.directory import Place, find_place
 from streamlog.broker.fork import on_fork
 
 if TYPE_CHECKING:
@@ -50,8 +50,6 @@ def open_engine(
     clock: Clock,
 ) -> Engine:
     """This process's engine on `path`; one more that has to be released."""
-    from streamlog.broker.engine import open_for_writing
-
     with _registry.lock:
         place = find_place(filesystem, path, create=create, read_only=read_only, mode=mode)
         identity = filesystem.identity(place.path)
@@ -59,13 +57,28 @@ def open_engine(
         engine = _registry.engines.get(key)
         if engine is None:
             _watch_forks()
-            engine = open_for_writing(
-                place, mode=mode, config=config, filesystem=filesystem, clock=clock
-            )
+            engine = _new_engine(place, read_only, mode, config, filesystem, clock)
             _registry.engines[key] = engine
             _registry.counts[key] = 0
         _registry.counts[key] += 1
         return engine
+
+
+def _new_engine(
+    place: Place,
+    read_only: bool,
+    mode: int,
+    config: OpenConfig,
+    filesystem: Filesystem,
+    clock: Clock,
+) -> Engine:
+    if read_only:
+        from streamlog.broker.reading import open_for_reading
+
+        return open_for_reading(place, config=config, filesystem=filesystem, clock=clock)
+    from streamlog.broker.engine import open_for_writing
+
+    return open_for_writing(place, mode=mode, config=config, filesystem=filesystem, clock=clock)
 
 
 def release(engine: Engine) -> None:

@@ -234,8 +234,8 @@ def _in_the_child(engine: Engine, path: str) -> int:
     else:
         return 1
     try:
-        append(engine.partitions.logs()[-1], b"never")
-    except OSError:
+        append(engine.partitions.known()[-1], b"never")
+    except ForkedHandleError:
         pass
     else:
         return 2

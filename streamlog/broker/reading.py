@@ -1,0 +1,242 @@
+"""Opening a directory to read only: nothing is recovered, locked for writing, or written.
+
+The states of the partitions are kept in memory of this process. Beside processes that have the
+directory open they are those processes' published ones, read from the shared file; otherwise
+they are what the files bear out. There is no bell: whoever waits polls, backing off.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from streamlog.broker.directory import METADATA_FOLDER, Place, identify, translate_os_error
+from streamlog.broker.directory_lock import ReaderLock
+from streamlog.broker.engine import Engine
+from streamlog.broker.metadata_log import MetadataLog
+from streamlog.broker.opening import Opening, is_same_file
+from streamlog.broker.producer_ids import ProducerIds
+from streamlog.errors import ReadOnlyError, StreamlogError
+from streamlog.protocol import Uuid
+from streamlog.storage import names, shared
+from streamlog.storage.checkpoints import read_offset_checkpoint
+from streamlog.storage.filesystem import OS_FILESYSTEM
+from streamlog.storage.properties import read_meta_properties
+from streamlog.storage.read_only import load_for_reading
+from streamlog.storage.shared import PartitionState
+from streamlog.storage.slots import SharedState
+
+if TYPE_CHECKING:
+    from streamlog.broker.metadata_image import MetadataImage
+    from streamlog.clock import Clock
+    from streamlog.config import OpenConfig
+    from streamlog.storage.filesystem import Filesystem
+
+_FIRST_PAUSE_SECONDS = 0.001
+_LONGEST_PAUSE_SECONDS = 0.05
+_SLOT = struct.Struct(f"={shared.SLOT_WORDS}q")
+_HEADER = struct.Struct("=8q")
+_TRIES = 100
+
+
+class ReadOnlyEngine(Engine):
+    """An engine that refuses every change with `ReadOnlyError`."""
+
+    def _enter(self) -> None:
+        self._watch = StateWatch(self._opening)
+        self._watch.add(Uuid.ONE, 0, METADATA_FOLDER)
+        self._factory.assign = self._watch.add
+        log = self.partitions.get(Uuid.ONE, 0, names.METADATA_TOPIC)
+        self.metadata = MetadataLog(
+            log, self._opening.meta, self._opening.filesystem, self._opening.clock
+        )
+        self._factory.metadata = self.metadata
+        self.producer_ids = ProducerIds(self.metadata)
+        self.metadata.refresh()
+
+    def refresh(self) -> MetadataImage:
+        """Look at what other processes published, or at the files, and replay the metadata."""
+        self._watch.refresh()
+        return self.metadata.refresh()
+
+    def close_now(self) -> None:
+        """Let go; there is nothing to sync."""
+        self._abandon()
+
+    def wait(self, seen: int, timeout_s: float | None = None) -> bool:
+        """Poll until something was appended; False when the time ran out first."""
+        deadline = None if timeout_s is None else self.clock.monotonic() + timeout_s
+        pause = _FIRST_PAUSE_SECONDS
+        while not self._watch.refresh() and self.bell() == seen:
+            remaining = pause if deadline is None else deadline - self.clock.monotonic()
+            if remaining <= 0:
+                return False
+            time.sleep(min(pause, remaining))
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+        return True
+
+    def check_writable(self) -> None:
+        """Raises `ReadOnlyError`: nothing here can be changed."""
+        raise ReadOnlyError(f"{self.place.path} is open for reading only")
+
+
+class StateWatch:
+    """The states of the partitions in use, brought up to date from the shared file or the files."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._filesystem = opening.filesystem
+        self._path = opening.place.path
+        self._directories: dict[tuple[bytes, int], str] = {}
+        self._live_slots: dict[tuple[bytes, int], int] = {}
+        self._log_starts = self._read_log_starts()
+
+    def add(self, topic_id: bytes, partition: int, directory: str) -> int:
+        """The private slot of a partition, its state loaded."""
+        key = (topic_id, partition)
+        found = self._opening.shared.find_slot(*key)
+        if found is not None:
+            return found
+        self._directories[key] = os.path.basename(directory)
+        with _LiveFile(self._opening) as live:
+            state = self._load(key, live, None)
+        return self._opening.shared.assign_slot(topic_id, partition, state)
+
+    def refresh(self) -> bool:
+        """Look at every partition in use; whether any of them changed."""
+        own = self._opening.shared
+        changed = False
+        with _LiveFile(self._opening) as live:
+            for key in list(self._directories):
+                slot = own.find_slot(*key)
+                if slot is None:
+                    continue
+                before = own.read_state(slot)
+                state = self._load(key, live, before)
+                if state != before:
+                    own.publish_state(slot, state)
+                    changed = True
+        if changed:
+            own.map.ring_bell()
+        return changed
+
+    def _load(
+        self, key: tuple[bytes, int], live: _LiveFile, previous: PartitionState | None
+    ) -> PartitionState:
+        published = live.state(key, self._live_slots)
+        if published is not None:
+            return published
+        folder = self._directories[key]
+        named = names.parse_partition_directory(folder)
+        return load_for_reading(
+            self._filesystem,
+            f"{self._path}/{folder}",
+            0 if named is None else self._log_starts.get(named, 0),
+            previous,
+        )
+
+    def _read_log_starts(self) -> dict[tuple[str, int], int]:
+        return read_offset_checkpoint(self._filesystem, f"{self._path}/{names.LOG_STARTS}")
+
+
+class _LiveFile:
+    """`streamlog.shared` of a directory that is in use, read and not mapped, for one look at it."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._filesystem = opening.filesystem
+        self._path = f"{opening.place.path}/{names.STREAMLOG_SHARED}"
+        self._clean = f"{opening.place.path}/{names.CLEAN}"
+        self._descriptor = -1
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self._descriptor = self._filesystem.open(self._path, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:
+            return self  # never opened for writing, or a copy that may not be read
+        words = self._words(_HEADER, 0)
+        boot_id = struct.pack("=2q", *words[shared.HEADER_BOOT_ID : shared.HEADER_BOOT_ID + 2])
+        live = (
+            words[shared.HEADER_STATE] == shared.STATE_LIVE
+            and boot_id == self._filesystem.boot_id()
+            and is_same_file(self._filesystem, self._descriptor)
+            and not self._filesystem.exists(self._clean)
+        )
+        self._count = words[shared.HEADER_SLOT_COUNT] if live else 0
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._descriptor >= 0:
+            self._filesystem.close(self._descriptor)
+
+    def state(
+        self, key: tuple[bytes, int], known: dict[tuple[bytes, int], int]
+    ) -> PartitionState | None:
+        """The published state of a partition; None when nobody publishes one."""
+        slot = known.get(key)
+        if slot is None or slot >= self._count or self._slot_key(self._slot(slot)) != key:
+            known.update((self._slot_key(self._slot(at)), at) for at in range(self._count))
+            slot = known.get(key)
+        if slot is None or slot >= self._count:
+            return None
+        for _ in range(_TRIES):
+            words = self._slot(slot)
+            if self._slot(slot)[shared.SLOT_SEQUENCE] == words[shared.SLOT_SEQUENCE]:
+                copy = words[shared.SLOT_SEQUENCE] & 1
+                first = shared.SLOT_STATE + shared.STATE_WORDS * copy
+                return PartitionState(*words[first : first + len(PartitionState._fields)])
+        return None
+
+    def _slot(self, slot: int) -> tuple[int, ...]:
+        return self._words(_SLOT, shared.HEADER_SIZE + slot * shared.SLOT_SIZE)
+
+    def _words(self, layout: struct.Struct, position: int) -> tuple[int, ...]:
+        data = self._filesystem.pread(self._descriptor, layout.size, position)
+        return layout.unpack(data.ljust(layout.size, b"\0"))
+
+    @staticmethod
+    def _slot_key(words: tuple[int, ...]) -> tuple[bytes, int]:
+        return struct.pack("=2q", *words[:2]), words[shared.SLOT_PARTITION]
+
+
+def open_for_reading(
+    place: Place, *, config: OpenConfig, filesystem: Filesystem, clock: Clock
+) -> Engine:
+    """A new engine on `place` that changes nothing.
+
+    Raises `NotALogDirectoryError`, `DirectoryInUseError` (a Kafka broker runs on it),
+    `CorruptDirectoryError`, `InputOutputError`.
+    """
+    try:
+        identify(filesystem, place, read_only=True)
+        lock: Any = ReaderLock(filesystem, place.path)
+        descriptor = os.memfd_create("streamlog", os.MFD_CLOEXEC)
+        try:
+            SharedState.create(OS_FILESYSTEM, descriptor)
+            opening = Opening(
+                filesystem=filesystem,
+                clock=clock,
+                place=place,
+                mode=0o600,
+                lock=lock,
+                meta=read_meta_properties(filesystem, place.path),
+                shared=SharedState(OS_FILESYSTEM, descriptor),
+                shared_descriptor=descriptor,
+                locks_descriptor=-1,
+                alone=False,
+                clean=False,
+                same_file=False,
+                believed=False,
+                read_only=True,
+            )
+        except BaseException:
+            os.close(descriptor)
+            lock.close()
+            raise
+        return ReadOnlyEngine(opening, config)
+    except OSError as error:
+        if isinstance(error, StreamlogError):
+            raise
+        raise translate_os_error(error, place.path) from error

@@ -1,0 +1,81 @@
+"""What a partition holds, found out without changing anything: for who only reads.
+
+Nothing of a partition's files is trusted but batches that check and continue the offsets. The
+indexes are used as far as they say what the scan of the active segment says.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamlog.storage.names import LOG, OFFSET_INDEX, TIME_INDEX, parse_segment_name, segment_name
+from streamlog.storage.segment_file import SegmentFile
+from streamlog.storage.segment_scan import SegmentScan, scan_on
+from streamlog.storage.shared import PartitionState
+
+if TYPE_CHECKING:
+    from streamlog.storage.filesystem import Filesystem
+
+
+def load_for_reading(
+    filesystem: Filesystem, directory: str, log_start: int, previous: PartitionState | None
+) -> PartitionState:
+    """The state that the files bear out; `previous` is what they did before, to go on from.
+
+    A folder that is not there is an empty partition. A torn tail is not read.
+    """
+    if not filesystem.is_directory(directory):
+        return previous or PartitionState()
+    parsed = (parse_segment_name(name) for name in filesystem.listdir(directory))
+    bases = sorted(name.base_offset for name in parsed if name is not None and name.suffix == LOG)
+    if not bases:
+        return previous or PartitionState()
+    base_offset = bases[-1]
+    goes_on = previous is not None and previous.base_offset == base_offset
+    scan = SegmentScan(base_offset, 0, next_offset=base_offset)
+    if previous is not None and goes_on:
+        scan.position, scan.next_offset = previous.end_position, previous.log_end
+        scan.max_timestamp = previous.largest_timestamp
+        scan.max_timestamp_offset = previous.largest_timestamp_offset
+    _scan_tail(filesystem, f"{directory}/{segment_name(base_offset, LOG)}", scan)
+    state = (previous or PartitionState())._replace(
+        log_start=max(bases[0], log_start),
+        log_end=scan.next_offset,
+        end_position=scan.position,
+        high_watermark=scan.next_offset,
+        last_stable_offset=scan.next_offset,
+        base_offset=base_offset,
+        largest_timestamp=scan.max_timestamp,
+        largest_timestamp_offset=scan.max_timestamp_offset,
+    )
+    if not goes_on:
+        state = state._replace(
+            generation=0 if previous is None else previous.generation + 1,
+            offset_index_size=_agreeing(
+                filesystem, directory, base_offset, OFFSET_INDEX, scan.offset_index
+            ),
+            time_index_size=_agreeing(
+                filesystem, directory, base_offset, TIME_INDEX, scan.time_index
+            ),
+        )
+    return state
+
+
+def _scan_tail(filesystem: Filesystem, path: str, scan: SegmentScan) -> None:
+    source = SegmentFile(filesystem, path, 0, writable=False)
+    try:
+        scan.size = source.size_at_open
+        scan_on(source, scan, check_crc_from=scan.position)
+    finally:
+        source.close()
+
+
+def _agreeing(
+    filesystem: Filesystem, directory: str, base_offset: int, suffix: str, expected: bytearray
+) -> int:
+    """How much of an index may be used: all that it should hold, or nothing."""
+    path = f"{directory}/{segment_name(base_offset, suffix)}"
+    if not filesystem.exists(path):
+        return 0
+    agrees = filesystem.read_file(path)[: len(expected)] == expected
+    return len(expected) if agrees else 0

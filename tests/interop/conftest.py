@@ -11,7 +11,7 @@ from tests.interop.rig import client
 from tests.interop.rig.broker import Broker
 from tests.interop.rig.dump import DumpTool
 from tests.interop.rig.jars import KafkaJars, fetch_kafka
-from tests.interop.rig.samples import CODECS, BrokerData, binary_records, text_records
+from tests.interop.rig.samples import CODECS, BrokerData, binary_records, long_records, text_records
 
 
 @pytest.fixture(scope="session")
@@ -36,19 +36,22 @@ def broker(kafka_jars: KafkaJars, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="session")
 def broker_data(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> BrokerData:
-    """For each codec a topic of text (idempotent) and one of any bytes, sent by librdkafka."""
+    """What librdkafka sends: a topic of text (idempotent) and one of any bytes for each codec.
+
+    And `long-none`, which has several segments.
+    """
     records = {f"text-{codec}": text_records(codec) for codec in CODECS}
     records |= {f"binary-{codec}": binary_records() for codec in CODECS}
-    client.create_topics(
-        broker.bootstrap, dict.fromkeys(records, 1), {"index.interval.bytes": "1024"}
-    )
+    records["long-none"] = long_records()
+    settings = {"index.interval.bytes": "1024", "segment.bytes": str(1 << 20)}
+    client.create_topics(broker.bootstrap, dict.fromkeys(records, 1), settings)
     sent = {
         topic: client.produce(
             broker.bootstrap,
             topic,
             to_send,
             codec=topic.partition("-")[2],
-            idempotent=topic.startswith("text"),
+            idempotent=not topic.startswith("binary"),
         )
         for topic, to_send in records.items()
     }

@@ -14,6 +14,7 @@ from tests.interop.rig.client import ClientRecord
 from tests.interop.rig.dump import DumpTool, partition_files
 from tests.interop.rig.jars import KafkaJars
 from tests.interop.rig.samples import CODECS, START_MS, BrokerData, text_records
+from tests.interop.rig.segment import headers
 
 pytestmark = pytest.mark.interop
 
@@ -70,6 +71,20 @@ def test_the_indexes_of_a_broker_pass_both_checks(stopped: Path, dump_tool: Dump
     ]
     assert dump_tool.check_sanity(indexes) == []
     assert dump_tool.verify_indexes(indexes) == []
+
+
+def test_a_segment_that_does_not_begin_at_0_is_no_gap_but_a_gap_is(
+    stopped: Path, dump_tool: DumpTool, tmp_path: Path
+) -> None:
+    logs = sorted((stopped / "long-none-0").glob("*.log"))
+    assert len(logs) > 1
+    assert dump_tool.dump(logs).problems == []
+    assert dump_tool.check(logs) == []
+    second = _copy(stopped / "long-none-0", tmp_path) / logs[1].name
+    content = second.read_bytes()
+    (_, _), (start, _), (end, _), *_ = headers(content)
+    second.write_bytes(content[:start] + content[end:])
+    assert any("is followed by" in problem for problem in dump_tool.check([second]))
 
 
 def test_a_flipped_bit_in_a_batch_is_reported(

@@ -137,14 +137,13 @@ def _read_to_end(consumer: Consumer) -> list[ClientRecord]:
     records: list[ClientRecord] = []
     deadline = time.monotonic() + DEADLINE_S
     while (left := deadline - time.monotonic()) > 0:
-        for message in consumer.consume(10_000, timeout=min(left, 0.5)):
-            error = message.error()
-            if error is None:
-                records.append(_record(message))
-            elif error.code() == KafkaError._PARTITION_EOF:
-                return records
-            else:
-                raise AssertionError(f"the broker answered {error}")
+        message = consumer.poll(left)
+        error = None if message is None else message.error()
+        if error is not None and error.code() == KafkaError._PARTITION_EOF:
+            return records
+        assert error is None, f"the broker answered {error}"
+        if message is not None:
+            records.append(_record(message))
     raise AssertionError(f"no end of the partition in {DEADLINE_S} s: {len(records)} records")
 
 

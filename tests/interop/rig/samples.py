@@ -34,6 +34,11 @@ def text_records(label: str, count: int = 250) -> list[ClientRecord]:
     ]
 
 
+def long_records() -> list[ClientRecord]:
+    """More than a broker puts into one segment of the smallest size that it takes, 1 MiB."""
+    return text_records("long " * 20, 2000)
+
+
 def binary_records(count: int = 250) -> list[ClientRecord]:
     """Records of any bytes: empty and null, large and incompressible-looking, odd headers."""
     return [

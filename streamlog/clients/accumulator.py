@@ -91,8 +91,8 @@ class ProducerBatch:
 
     __slots__ = (
         "_encoded_count", "append_time_ms", "base_offset", "callbacks", "capacity", "created_s",
-        "durability", "entries", "error", "limit", "observed", "parts", "queue", "reserved",
-        "size", "state", "wire",
+        "durability", "entries", "error", "limit", "observed", "parts", "queue", "size", "state",
+        "wire",
     )  # fmt: skip
 
     def __init__(
@@ -110,7 +110,7 @@ class ProducerBatch:
         self.created_s = created_s
         self.state = SEALED
         self.base_offset = self.append_time_ms = -1
-        self.observed = self.reserved = self.capacity = self.limit = 0
+        self.observed = self.capacity = self.limit = 0
         self.size = HEADER_SIZE
         self.durability: Durability = "buffered"
         self.error: Exception | None = None
@@ -247,11 +247,12 @@ class RecordAccumulator:
     def __init__(self, config: ProducerConfig, clock: Clock) -> None:
         self.unusable = 0
         self.armed = False
-        self.memory_used = 0
         self.acks = config.acks
         self.pending: dict[PartitionQueue, None] = {}
         self.section = threading.RLock()
         self._targets: dict[str, TopicTarget] = {}
+        # Each is changed by one store, so that an interrupt cannot leave a wrong sum behind.
+        self.__reserved: dict[ProducerBatch, int] = {}
         self.__config = config
         self.__send_at_once = config.linger_ms == 0 or config.batch_size == 0
         self.__clock = clock
@@ -357,15 +358,15 @@ class RecordAccumulator:
             self._make_room(capacity)
         batch = ProducerBatch(queue, None, None, 0, self.__clock.monotonic())
         batch.limit = limit
-        batch.capacity = batch.reserved = capacity
+        batch.capacity = capacity
         batch.state = OPEN
         with self.section:
             if self.unusable:
                 self._refuse()
             if queue.open is not None:
                 return
-            self.memory_used += capacity
             queue.open = batch
+            self.__reserved[batch] = capacity
             self.pending[queue] = None
         if not self.armed:
             self._arm()
@@ -378,15 +379,16 @@ class RecordAccumulator:
         with self.section:
             if batch.state != OPEN or capacity <= batch.capacity:
                 return  # the room that was made was its own, or another thread was faster
-            self.memory_used += capacity - batch.capacity
-            batch.reserved += capacity - batch.capacity
-            batch.capacity = capacity
+            self.__reserved[batch] = batch.capacity = capacity
+
+    @property
+    def memory_used(self) -> int:
+        """Bytes of `buffer_memory` that open and sealed batches hold."""
+        return sum(self.__reserved.values())
 
     def give_back(self, batch: ProducerBatch) -> None:
         """Return what `batch` reserved of the buffer memory."""
-        with self.section:
-            self.memory_used -= batch.reserved
-            batch.reserved = 0
+        self.__reserved.pop(batch, None)
 
     def __switch_sticky(self, target: TopicTarget) -> PartitionQueue:
         """Where records without a key go next (KIP-794)."""

@@ -197,7 +197,7 @@ def test_a_partition_or_a_partitioner_decides_instead(rig: Rig) -> None:
 @pytest.mark.parametrize("answer", [6, -1, "1", 1.0, True])
 def test_a_partitioner_that_answers_nonsense_fails_the_send(rig: Rig, answer: object) -> None:
     producer = rig.producer(partitioner=lambda *_: answer)
-    with pytest.raises(SendError, match="the partitioner returned|must return int"):
+    with pytest.raises(SendError, match=r"the partitioner returned|must return int"):
         producer.send("six", b"v")
 
 
@@ -390,7 +390,9 @@ def test_threads_share_a_producer_and_each_keeps_its_order(rig: Rig) -> None:
     producer = rig.producer(batch_size=300, linger_ms=1000)
     threads = [
         threading.Thread(
-            target=lambda name=name: [producer.send("one", b"%d %d" % (name, n)) for n in range(500)]
+            target=lambda name=name: [
+                producer.send("one", b"%d %d" % (name, n)) for n in range(500)
+            ]
         )
         for name in range(4)
     ]

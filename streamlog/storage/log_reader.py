@@ -168,6 +168,9 @@ class LogReader:
             return self._read(state, cursor.segment, cursor.position, offset, max_bytes)
         bases = self.bases(state)
         at = bisect_right(bases, offset) - 1
+        # A writer that died in a roll leaves an empty segment which the log then grew past.
+        while at > 0 and bases[at] < state.base_offset and not self.segment(bases[at], state).size:
+            at -= 1
         if at < 0:
             raise self._lost(offset)
         segment = self.segment(bases[at], state)

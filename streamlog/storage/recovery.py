@@ -79,7 +79,7 @@ def recover_partition(
             now_ms=now_ms,
         )
     if found is None:
-        found = UncleanRecovery(
+        unclean = UncleanRecovery(
             filesystem,
             directory,
             files,
@@ -90,17 +90,25 @@ def recover_partition(
             config=config,
             now_ms=now_ms,
             sync=not poisoned,
-        ).run()
-        if poisoned:
-            remaining = sort_names(filesystem.listdir(directory)).segments
-            rewrite_unsynced(filesystem, directory, remaining, found)
+        )
+        found = unclean.run()
         if slot_state is not None:
-            found.state = found.state._replace(
-                generation=slot_state.generation + 1,
-                path_generation=slot_state.path_generation + 1,
-                leader_epoch=max(slot_state.leader_epoch, found.state.leader_epoch),
-            )
+            _supersede(filesystem, directory, found, slot_state)
     return found
+
+
+def _supersede(
+    filesystem: Filesystem, directory: str, found: PartitionRecovery, slot_state: PartitionState
+) -> None:
+    """Go on from a slot that could not be believed: readers see that the files are others."""
+    if slot_state.poisoned:
+        segments = sort_names(filesystem.listdir(directory)).segments
+        rewrite_unsynced(filesystem, directory, segments, found)
+    found.state = found.state._replace(
+        generation=slot_state.generation + 1,
+        path_generation=slot_state.path_generation + 1,
+        leader_epoch=max(slot_state.leader_epoch, found.state.leader_epoch),
+    )
 
 
 def _missing_folder(
@@ -162,7 +170,10 @@ def _resume(
             return None
     _remove_unfinished(filesystem, directory, files, unfinished)
     if filesystem.file_size(log_path) > state.end_position:
-        truncate_file(filesystem, log_path, state.end_position, sync=False)
+        try:
+            truncate_file(filesystem, log_path, state.end_position, sync=True)
+        except OSError as error:
+            state = state._replace(poisoned=error.errno or 5)
     return PartitionRecovery(state, synced, epochs)
 
 

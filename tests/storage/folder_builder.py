@@ -173,6 +173,15 @@ def expected_indexes(
     return offsets, times
 
 
+def three_segments(folder: Folder, batches: int = 6) -> Folder:
+    """Segments of as many batches each; the last one is active."""
+    for number in range(3):
+        if number:
+            folder.roll()
+        folder.append_many(batches)
+    return folder.close()
+
+
 def flip(path: Path, position: int, bit: int = 0) -> None:
     data = bytearray(path.read_bytes())
     data[position] ^= 1 << bit

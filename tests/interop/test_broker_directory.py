@@ -54,6 +54,14 @@ def test_we_read_every_record_in_every_codec(directory: Path, broker_data: Broke
             assert len(consumer.poll(max_records=1000)) > 0
 
 
+def test_we_read_it_without_touching_it(directory: Path, broker_data: BrokerData) -> None:
+    before = _content(directory)
+    with streamlog.open(str(directory), read_only=True) as log:
+        for topic, sent in broker_data.sent.items():
+            assert read(log, topic) == sent, topic
+    assert _content(directory) == before
+
+
 def test_what_we_append_the_broker_serves(
     directory: Path, broker_data: BrokerData, kafka_jars: KafkaJars, dump_tool: DumpTool
 ) -> None:
@@ -100,3 +108,11 @@ def test_what_we_rebuild_is_what_the_broker_had_written(
         pass
     assert {path: path.read_bytes() for path in expected} == expected
     assert len(expected) == 2 * (len(broker_data.sent) + 1) + len(CODECS) + 1
+
+
+def _content(directory: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }

@@ -8,6 +8,7 @@ was promised to survive more than the process.
 from __future__ import annotations
 
 import os
+import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from streamlog.storage.leader_epochs import LeaderEpochs, format_leader_epochs
@@ -23,6 +24,9 @@ from streamlog.storage.partition_metadata import format_partition_metadata
 
 if TYPE_CHECKING:
     from streamlog.storage.filesystem import Filesystem
+    from streamlog.storage.shared import PartitionState
+
+_TIME_ENTRY = struct.Struct(">qi")
 
 
 class ActiveFiles(NamedTuple):
@@ -77,3 +81,25 @@ def open_active_files(
             filesystem.close(descriptor)
         raise
     return ActiveFiles(*opened)
+
+
+def settle_indexes_locked(
+    filesystem: Filesystem, state: PartitionState, offset_index: int, time_index: int
+) -> PartitionState:
+    """Append the active segment's last time index entry and cut what nobody published.
+
+    The state to publish. Under the partition's lock.
+    """
+    if state.largest_timestamp > state.last_time_index_timestamp:
+        relative = state.largest_timestamp_offset - state.base_offset
+        entry = _TIME_ENTRY.pack(state.largest_timestamp, relative)
+        filesystem.write_all(time_index, entry, state.time_index_size)
+        state = state._replace(
+            time_index_size=state.time_index_size + len(entry),
+            last_time_index_timestamp=state.largest_timestamp,
+        )
+    sizes = ((offset_index, state.offset_index_size), (time_index, state.time_index_size))
+    for descriptor, size in sizes:
+        if filesystem.size(descriptor) > size:
+            filesystem.truncate(descriptor, size)
+    return state

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from streamlog.storage import append_outcome as codes
 from streamlog.storage import failures, system
-from streamlog.storage.folder import create_folder, open_active_files
+from streamlog.storage.folder import create_folder, open_active_files, settle_indexes_locked
 from streamlog.storage.leader_epochs import LeaderEpochs, read_leader_epochs
 from streamlog.storage.log_reader import FetchCursor, Fetched, LogReader
 from streamlog.storage.producer_tracker import ProducerTracker, iterate
+from streamlog.storage.refusing_writer import RefusingWriter
 from streamlog.storage.sync import sync_segments_locked
 from streamlog.storage.time_lookup import find_largest_timestamp, find_time
 
@@ -178,6 +179,8 @@ class PartitionLog:
             if result.code == codes.NOT_AT_EXPECTED_END:
                 return None
             if result.code == codes.OK:
+                if result.rolled:
+                    self._producers.snapshot_at(result.base_offset)
                 self._producers.applied(list(iterate(batches)), result.next_offset)
                 return AppendOutcome(result.base_offset, result.next_offset - 1, result.next_offset)
 
@@ -282,6 +285,15 @@ class PartitionLog:
         self._reader.close()
         self._producers.forget()
 
+    def refuse(self, error: Callable[[], Exception], *, forked: bool = False) -> None:
+        """Close every descriptor, and answer what would need one with `error()` from now on.
+
+        `forked`: in a child, where a thread that is not there may hold any lock.
+        """
+        if not forked:
+            self.abandon()
+        self._writer = RefusingWriter(error)
+
     def _close_descriptors(self) -> None:
         for descriptor in self._writer.detach():  # waits for a sync that uses one
             self._filesystem.close(descriptor)
@@ -382,6 +394,30 @@ class PartitionLog:
     def leader_epochs(self) -> LeaderEpochs:
         """Where each leader epoch begins, as the partition's checkpoint has it."""
         return read_leader_epochs(self._filesystem, self.directory)
+
+    def settle_indexes(self) -> None:
+        """Give the active segment's indexes their last entry and exact length, on the disk.
+
+        What a clean end leaves (facts 1.7): a broker takes an index at its length for full.
+        Raises `DiskFullError`, `InputOutputError`.
+        """
+        if self.state().log_end == self.state().base_offset:
+            return
+        self._ensure_open()
+        try:
+            self._settle_indexes()
+        except OSError as error:
+            raise failures.cannot_open(self, error) from error
+
+    def _settle_indexes(self) -> None:
+        writer = self._writer
+        with self.locked():
+            state = settle_indexes_locked(
+                self._filesystem, self.state(), writer.offset_index_fd, writer.time_index_fd
+            )
+            self._slots.publish_state(self.slot, state)
+        for descriptor in (writer.offset_index_fd, writer.time_index_fd):
+            self._filesystem.fdatasync(descriptor)
 
     def write_producer_snapshot(self) -> None:
         """Save the idempotent producers as of the log's end, if there are any."""

@@ -113,6 +113,13 @@ class ProducerTracker:
             self._table.apply(producer_batch_of(batch, batch.base_offset))
         self._table.end_offset = max(self._table.end_offset, next_offset)
 
+    def snapshot_at(self, offset: int) -> None:
+        """Save the table at the base of a segment that just began: nothing since is in it."""
+        table = self._table
+        if table is not None and len(table):
+            table.end_offset = offset
+            write_snapshot(self._filesystem, self._directory, table)
+
     def write_snapshot(self, state: PartitionState) -> None:
         """Save the table at the log's end, so that nobody has to read the log for it."""
         table = self.catch_up(state)

@@ -295,7 +295,7 @@ class UncleanRecovery:
         active = self._scans[-1] if self._scans else None
         if active is None or active.next_offset != log_end or active.position != active.size:
             state = empty_state(log_end, leader_epoch=0, now_ms=self._now_ms)
-            if segments:
+            if segments or log_end:
                 self._create_segment(log_end)
         else:
             state = _state_of(active, self._now_ms)
@@ -348,14 +348,18 @@ class UncleanRecovery:
         if not files.snapshots and not has_transactions:
             return
         state = self._found.state
-        table = load_producer_state(
-            self._filesystem,
-            self._directory,
-            segments=[base for base in files.segments if base <= state.base_offset],
-            snapshots=files.snapshots,
-            end_offset=state.log_end,
-            end_position=state.end_position,
-        )
+        try:
+            table = load_producer_state(
+                self._filesystem,
+                self._directory,
+                segments=[base for base in files.segments if base <= state.base_offset],
+                snapshots=files.snapshots,
+                end_offset=state.log_end,
+                end_position=state.end_position,
+            )
+        except CorruptRecordError as error:
+            self._found.problems.append(f"open transactions are not known: {error}")
+            return
         first_open = table.first_open_offset
         if first_open is not None:
             self._found.state = state._replace(last_stable_offset=max(first_open, state.log_start))

@@ -203,6 +203,23 @@ class TestCorrupt:
         assert found.state.base_offset == found.state.log_end == folder.next_offset
         assert folder.file(".log", 0).read_bytes() == before
 
+    def test_a_folder_without_segments_goes_on_at_the_mark(self, folder):
+        folder.file(".log").unlink()
+        found = folder.recover(recovery_point=40)
+        assert found.corrupt is not None
+        assert found.state.log_end == found.state.base_offset == 40
+        assert folder.file(".log", 40).exists()
+
+    def test_damage_beside_a_snapshot_is_reported_not_raised(self, folder):
+        folder.append_many(3, producer_id=1, producer_epoch=0, base_sequence=0, transactional=True)
+        snapshot = folder.path / f"{6:020d}.snapshot"
+        snapshot.write_bytes(bytes.fromhex("000148674bc700000000"))
+        folder.append_many(3)
+        zero(folder.file(".log"), folder.batches[2].position, folder.batches[5].end)
+        found = folder.recover(synced=folder.synced_end)
+        assert found.corrupt is not None
+        assert any("transactions" in problem for problem in found.problems)
+
     def test_segments_behind_an_unreadable_end_are_kept(self, folder):
         three_segments(folder)
         mark = folder.synced_at(5)

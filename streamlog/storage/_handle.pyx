@@ -45,8 +45,12 @@ cdef bint fdatasync_retrying(int fd, int64_t* failed) noexcept nogil:
     return False
 
 
-cdef int64_t synced_checksum(int64_t* record) noexcept nogil:
-    return sl_crc32c(<unsigned char*> record, 32)
+cdef int64_t synced_checksum(int64_t* slot, int64_t* record) noexcept nogil:
+    """The CRC over whose slot it is (topic id, partition) and what it says."""
+    cdef int64_t covered[7]
+    covered[0], covered[1], covered[2] = slot[0], slot[1], slot[2]
+    covered[3], covered[4], covered[5], covered[6] = record[0], record[1], record[2], record[3]
+    return sl_crc32c(<unsigned char*> covered, sizeof(covered))
 
 
 cdef class PartitionHandle:
@@ -274,7 +278,7 @@ cdef class PartitionHandle:
         cdef int i
         for i in range(2):
             record = self.words + SLOT_SYNCED + 8 * i
-            if record[3] > 0 and record[4] == synced_checksum(record):
+            if record[3] > 0 and record[4] == synced_checksum(self.words, record):
                 if best == NULL or record[3] > best[3]:
                     best = record
         return best
@@ -288,4 +292,4 @@ cdef class PartitionHandle:
         record[1] = position
         record[2] = offset
         record[3] = number
-        store_release(record + 4, synced_checksum(record))
+        store_release(record + 4, synced_checksum(self.words, record))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streamlog.storage.filesystem import Filesystem
 
 _TWO_WORDS = struct.Struct("=2q")
-_SYNCED = struct.Struct("=4q")
+_SYNCED = struct.Struct("=7q")  # a topic id, a partition, a synced end and its number
 
 
 class HeaderState(NamedTuple):
@@ -191,22 +191,30 @@ class SharedState:
         return None if best is None else SyncedEnd(*best[:3])
 
     def _last_synced(self, slot: int) -> tuple[int, ...] | None:
-        first = self.map.cover(slot) + shared.SLOT_SYNCED
+        slot_start = self.map.cover(slot)
+        first = slot_start + shared.SLOT_SYNCED
         words = self.map.words
+        whose = words[slot_start : slot_start + 3].tolist()
         best: tuple[int, ...] | None = None
         for record in (first, first + shared.SYNCED_WORDS):
             found = tuple(words[record : record + 5].tolist())
-            checks = found[3] > 0 and found[4] == crc32c(_SYNCED.pack(*found[:4]))
+            checks = found[3] > 0 and found[4] == crc32c(_SYNCED.pack(*whose, *found[:4]))
             if checks and (best is None or found[3] > best[3]):
                 best = found
         return best
 
     def store_synced(self, slot: int, synced: SyncedEnd) -> None:
-        """Say how far the disk has it, beside what was said before. Under the sync byte."""
+        """Say how far the disk has it, beside what was said before. Under the sync byte.
+
+        The CRC is over whose slot it is, too: a power cut may leave a slot half as it was
+        before it was another partition's.
+        """
         last = self._last_synced(slot)
         number = 1 if last is None else last[3] + 1
-        first = self.map.cover(slot) + shared.SLOT_SYNCED + shared.SYNCED_WORDS * (number & 1)
+        slot_start = self.map.cover(slot)
+        first = slot_start + shared.SLOT_SYNCED + shared.SYNCED_WORDS * (number & 1)
         words = self.map.words
+        whose = words[slot_start : slot_start + 3].tolist()
         for at, value in enumerate((*synced, number), first):
             words[at] = value
-        words[first + 4] = crc32c(_SYNCED.pack(*synced, number))
+        words[first + 4] = crc32c(_SYNCED.pack(*whose, *synced, number))

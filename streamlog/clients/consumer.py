@@ -15,10 +15,9 @@ from streamlog.clients.positions import NO_EPOCH
 from streamlog.clients.subscription import (
     AssignedPartitions,
     NamedTopics,
-    Subscription,
     TopicPattern,
 )
-from streamlog.errors import ConfigError, UsageError
+from streamlog.errors import ConfigError, UnsupportedFeatureError, UsageError
 from streamlog.types import OffsetAndTimestamp, TopicPartition
 
 if TYPE_CHECKING:
@@ -49,6 +48,12 @@ class Consumer:
     """
 
     def __init__(self, engine: Engine, topics: Iterable[str], config: ConsumerConfig) -> None:
+        if config.isolation_level != "read_uncommitted":
+            raise UnsupportedFeatureError(
+                f"isolation_level={config.isolation_level!r} is not supported: this version has "
+                "no transactions, and cannot tell which records of a broker's were aborted",
+                feature="isolation_level",
+            )
         self._engine = engine
         self._config = config
         self._guard = Guard("consumer")
@@ -56,7 +61,6 @@ class Consumer:
         self._stream = self._fetcher.open_stream()
         self._polling = Polling(self._fetcher, self._stream)
         watch_forks(self)
-        self._subscription: Subscription | None = None
         names = list(topics)
         if names:
             self.subscribe(names)
@@ -66,7 +70,6 @@ class Consumer:
     def __iter__(self) -> Iterator[Record]:
         """Records as they come. A compiled iterator: ask it, not the consumer, in a tight loop."""
         with self._guard:
-            self._need_assignment()
             return self._stream
 
     def __next__(self) -> Record:
@@ -99,7 +102,6 @@ class Consumer:
         of them. Control batches are left out.
         """
         with self._guard:
-            self._need_assignment()
             return self._polling.batches(_seconds(timeout_ms))
 
     def _poll(
@@ -109,7 +111,6 @@ class Consumer:
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             raise ConfigError(f"max_records must be an integer from 1 up, not {limit!r}")
         with self._guard:
-            self._need_assignment()
             return self._polling.records(limit, _seconds(timeout_ms))
 
     # What is read
@@ -125,13 +126,11 @@ class Consumer:
         if (topics is None) == (pattern is None):
             raise ConfigError("subscribe() takes either topics or a pattern")
         with self._guard:
-            wanted: Subscription
             if pattern is not None:
-                wanted = TopicPattern(pattern)
+                self._fetcher.follow(TopicPattern(pattern))
             else:
                 names = [topics] if isinstance(topics, str) else topics or []
-                wanted = NamedTopics(names, self._engine.topic)
-            self._follow(wanted)
+                self._fetcher.follow(NamedTopics(names, self._engine.topic))
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Read exactly these partitions; replaces what was read before.
@@ -139,12 +138,12 @@ class Consumer:
         Raises `UnknownTopicError`.
         """
         with self._guard:
-            self._follow(AssignedPartitions(partitions, self._engine.topic))
+            self._fetcher.follow(AssignedPartitions(partitions, self._engine.topic))
 
     def unsubscribe(self) -> None:
         """Read nothing any more."""
         with self._guard:
-            self._follow(None)
+            self._fetcher.follow(None)
 
     def subscription(self) -> frozenset[str]:
         """The topics that are read."""
@@ -176,14 +175,6 @@ class Consumer:
         with self._guard:
             return self._fetcher.table.paused()
 
-    def _follow(self, subscription: Subscription | None) -> None:
-        self._fetcher.follow(subscription)
-        self._subscription = subscription
-
-    def _need_assignment(self) -> None:
-        if self._subscription is None:
-            raise UsageError("nothing to read: call subscribe() or assign() first")
-
     # Positions
 
     def position(self, partition: TopicPartition) -> int:
@@ -202,29 +193,33 @@ class Consumer:
         if not isinstance(offset, int) or isinstance(offset, bool) or offset < 0:
             raise ConfigError(f"an offset is an integer from 0 up, not {offset!r}", value=offset)
         with self._guard:
+            index = self._index(partition)
+            self._fetcher.drop_if_loaded(index)
             epoch = NO_EPOCH if leader_epoch is None else leader_epoch
-            self._fetcher.seek(self._index(partition), offset, epoch)
+            self._fetcher.table.put(index, offset, epoch)
 
     def seek_to_beginning(self, *partitions: TopicPartition) -> None:
         """Go on from the first offset that there is now, of these partitions or of all."""
         with self._guard:
             self._fetcher.refresh()
             for index in self._fetcher.table.indexes(partitions):
-                self._fetcher.seek_to_beginning(index)
+                self._fetcher.drop_if_loaded(index)
+                self._fetcher.assignment.seek_to_beginning(index)
 
     def seek_to_end(self, *partitions: TopicPartition) -> None:
         """Go on with what is appended after this call, in these partitions or in all."""
         with self._guard:
             self._fetcher.refresh()
             for index in self._fetcher.table.indexes(partitions):
-                self._fetcher.seek_to_end(index)
+                self._fetcher.drop_if_loaded(index)
+                self._fetcher.assignment.seek_to_end(index)
 
     def lag(self) -> dict[TopicPartition, int]:
         """How many offsets each partition read has that were not handed out yet."""
         with self._guard:
             self._fetcher.refresh()
             return {
-                partition: self._fetcher.log(partition).high_watermark
+                partition: self._fetcher.assignment.log(partition).high_watermark
                 - self._fetcher.position(index)
                 for index, partition in enumerate(self._fetcher.table)
             }

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from streamlog.broker.list_offsets import check_position
+from streamlog.clients.assignment import Assignment
 from streamlog.clients.fetch import Fetch
-from streamlog.clients.positions import NO_EPOCH, NO_POSITION, AssignedPartition, PositionTable
 from streamlog.clients.record_streams import RecordStream
-from streamlog.errors import LogTruncatedError, OffsetOutOfRangeError
-from streamlog.types import TopicPartition
+from streamlog.errors import OffsetOutOfRangeError
 
 if TYPE_CHECKING:
     from streamlog.broker.engine import Engine
     from streamlog.clients.guard import Guard
+    from streamlog.clients.positions import PositionTable
     from streamlog.clients.subscription import Subscription
     from streamlog.config import ConsumerConfig
     from streamlog.storage.log_reader import FetchCursor
-    from streamlog.storage.partition_log import PartitionLog
 
 
 class Fetcher:
@@ -34,14 +31,12 @@ class Fetcher:
         self._config = config
         self._guard = guard
         self._clock = engine.clock
-        self._subscription: Subscription | None = None
-        self._metadata_version = -1
+        self.assignment = Assignment(engine, config.auto_offset_reset)
         self._loaded: int | None = None
         self._cursors: dict[int, FetchCursor] = {}
         self._last = -1  # the partition that was read last; the others come first
         self._first_short_at: float | None = None
         self._fetch_bytes = min(config.max_partition_fetch_bytes, config.fetch_max_bytes)
-        self.table = PositionTable()
         self._stream: weakref.ref[RecordStream] | None = None
 
     def open_stream(self) -> RecordStream:
@@ -63,55 +58,29 @@ class Fetcher:
         assert stream is not None, "a fetcher is used through its stream, or by who holds it"
         return stream
 
-    # What is assigned
+    # Positions
+
+    @property
+    def table(self) -> PositionTable:
+        """The positions as they were last settled."""
+        return self.assignment.table
 
     def follow(self, subscription: Subscription | None) -> None:
-        """Read what `subscription` wants; every position is resolved before this returns."""
+        """Read what `subscription` wants instead of what was read before."""
         self.drop()
-        version = self._metadata_end()
-        table = PositionTable(self._resolve(subscription))
-        self._take_table(table, version)
-        self._subscription = subscription
-        for index in range(len(table)):
-            self._reset(index)
+        self.assignment.follow(subscription)
+        self._start_anew()
 
     def refresh(self) -> None:
-        """Follow changes of the metadata: new partitions and topics, deleted ones, new epochs."""
-        version = self._metadata_end()
-        if version == self._metadata_version:
-            return
-        self.drop()
-        table = PositionTable(self._resolve(self._subscription))
-        new = table.carry_over(self.table)
-        self._take_table(table, version)
-        for index in new:
-            # It was made after this consumer: all of it is new, wherever reading started.
-            if self._config.auto_offset_reset != "none":
-                table.confirm(index, self._log(index).log_start)
+        """Follow changes of the metadata."""
+        if self.assignment.is_stale():
+            self.drop()
+            self.assignment.refresh()
+            self._start_anew()
 
-    def _take_table(self, table: PositionTable, version: int) -> None:
-        self.table, self._metadata_version, self._last = table, version, -1
+    def _start_anew(self) -> None:
+        self._last = -1
         self._cursors.clear()
-
-    def _resolve(self, subscription: Subscription | None) -> Iterable[AssignedPartition]:
-        if subscription is None:
-            return []
-        with self._engine.metadata.lock:  # no topic changes between its name and its log
-            topics = self._engine.topics()
-            assigned = []
-            for partition in subscription.resolve(topics):
-                log = self.log(partition)
-                topic_id = topics[partition.topic].topic_id
-                epoch = log.state().leader_epoch
-                assigned.append(AssignedPartition(partition, topic_id, log.slot, epoch))
-        return assigned
-
-    def _metadata_end(self) -> int:
-        """A number that moves with every change of the metadata; one load when nothing did."""
-        self._engine.refresh()
-        return self._engine.metadata.next_offset
-
-    # Positions
 
     def settle(self) -> None:
         """Write the position of the partition that is being read into the table."""
@@ -125,75 +94,21 @@ class Fetcher:
         self._loaded = None
 
     def drop_if_loaded(self, index: int) -> None:
-        """Forget what was fetched of this partition."""
+        """Forget what was fetched of this partition, before its position is changed."""
         if index == self._loaded:
             self.drop()
-
-    def seek(self, index: int, offset: int, leader_epoch: int = NO_EPOCH) -> None:
-        """Go on from `offset`; whether it is there shows at the next read."""
-        self.drop_if_loaded(index)
-        self.table.put(index, offset, leader_epoch)
-
-    def seek_to_beginning(self, index: int) -> None:
-        """Go on from the first offset that there is now."""
-        self.drop_if_loaded(index)
-        self.table.confirm(index, self._log(index).log_start)
-
-    def seek_to_end(self, index: int) -> None:
-        """Go on from the offset that the next record gets."""
-        self.drop_if_loaded(index)
-        self.table.confirm(index, self._log(index).high_watermark)
-
-    def rewind(self, index: int, offset: int) -> None:
-        """Hand out again what a call had taken and could not return."""
-        self.drop()
-        self.table.offsets[index] = offset
 
     def position(self, index: int) -> int:
         """The checked position of a partition."""
         self.settle()
         if index in self.table.unchecked:
-            self._check(index)
+            self.assignment.check(index)
         return self.table.offsets[index]
 
-    def log(self, partition: TopicPartition) -> PartitionLog:
-        """The partition's log; opened when it has to be."""
-        return self._engine.partition(partition.topic, partition.partition)
-
-    def _log(self, index: int) -> PartitionLog:
-        return self.log(self.table.partitions[index].topic_partition)
-
-    def _reset(self, index: int) -> None:
-        """Start where `auto_offset_reset` says; with "none" there is no position."""
-        match self._config.auto_offset_reset:
-            case "earliest":
-                self.table.confirm(index, self._log(index).log_start)
-            case "latest":
-                self.table.confirm(index, self._log(index).log_end)
-
-    def _check_all(self) -> None:
-        for index in sorted(self.table.unchecked):
-            if not self.table.is_paused(index):
-                self._check(index)
-
-    def _check(self, index: int) -> None:
-        """Hold a position against the log.
-
-        A position in a lost tail is never papered over: `LogTruncatedError`, whatever
-        `auto_offset_reset` says (KIP-320).
-        """
-        partition, offset = self.table.partitions[index].topic_partition, self.table.offsets[index]
-        log = self._log(index)
-        start, end = log.log_start, log.log_end
-        if offset > end:
-            raise _truncated(partition, offset, end)
-        check_position(log, offset, self.table.epochs[index])
-        if start <= offset:
-            self.table.confirm(index, offset)
-            return
-        if self._config.auto_offset_reset == "none":
-            raise _out_of_range(partition, offset, start, end)
-        self._reset(index)
+    def rewind(self, index: int, offset: int) -> None:
+        """Hand out again what a call had taken and could not return."""
+        self.drop()
+        self.table.offsets[index] = offset
 
     # Data
 
@@ -232,10 +147,13 @@ class Fetcher:
         return fetch is not None
 
     def _wait_for_fetch(self, deadline: float | None) -> Fetch | None:
+        self.assignment.require()
         self.settle()
-        while not self._guard.closed:
-            # The bell is read before anything else is looked at: what comes later rings it.
+        while True:
+            # The bell is read before anything is looked at: what comes later rings it.
             bell = self._engine.bell()
+            if self._guard.closed:
+                return None
             fetch = self._find()
             if fetch is not None:
                 return fetch
@@ -243,7 +161,6 @@ class Fetcher:
             if wait is not None and wait <= 0:
                 return None
             self._engine.wait(bell, wait)
-        return None
 
     def _longest_wait(self, deadline: float | None) -> float | None:
         """Seconds until the deadline, or until too little data has been waited for enough."""
@@ -262,7 +179,7 @@ class Fetcher:
         """The next data that is there now."""
         self.refresh()
         if self.table.unchecked:
-            self._check_all()
+            self.assignment.check_all()
         index = self._engine.find_ready(self.table.slots, self.table.offsets, self._last + 1)
         if index < 0:
             return None
@@ -278,12 +195,12 @@ class Fetcher:
         partition, offset = self.table.partitions[index].topic_partition, self.table.offsets[index]
         cursor = self._cursors.get(index)
         try:
-            fetched = self.log(partition).fetch(offset, self._fetch_bytes, cursor)
+            fetched = self.assignment.log(partition).fetch(offset, self._fetch_bytes, cursor)
         except OffsetOutOfRangeError:
             # The log's start moved past the position, or the position was lost with a tail.
-            self._check(index)
+            self.assignment.check(index)
             offset = self.table.offsets[index]
-            fetched = self.log(partition).fetch(offset, self._fetch_bytes)
+            fetched = self.assignment.log(partition).fetch(offset, self._fetch_bytes)
         if len(fetched.view) == 0:
             return None
         if fetched.cursor is not None:
@@ -315,29 +232,3 @@ class Fetcher:
             return False
         self._first_short_at = None
         return True
-
-
-def _truncated(partition: TopicPartition, offset: int, end: int) -> LogTruncatedError:
-    return LogTruncatedError(
-        f"{partition}: position {offset} is behind the end of the log, which is {end}: its tail "
-        "was lost in a crash, or never was; seek to a position that is there",
-        topic=partition.topic,
-        partition=partition.partition,
-        offset=offset,
-        log_end=end,
-    )
-
-
-def _out_of_range(
-    partition: TopicPartition, offset: int, start: int, end: int
-) -> OffsetOutOfRangeError:
-    had = "no position" if offset == NO_POSITION else f"position {offset}"
-    return OffsetOutOfRangeError(
-        f"{partition}: {had}, and auto_offset_reset='none'; the log has offsets {start} to "
-        f"{end - 1}: seek to one of them",
-        topic=partition.topic,
-        partition=partition.partition,
-        offset=offset,
-        log_start=start,
-        log_end=end,
-    )

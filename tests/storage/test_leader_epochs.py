@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,7 +51,7 @@ class EpochMachine(RuleBasedStateMachine):
     @invariant()
     def both_columns_ascend(self):
         entries = self.epochs.entries
-        for one, other in zip(entries, entries[1:], strict=False):
+        for one, other in itertools.pairwise(entries):
             assert one.epoch < other.epoch
             assert one.start_offset < other.start_offset
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _ACKS_ALL = -1
 _ACKS_WRITTEN = 1
+_PARALLEL_SYNCS = 8
 
 
 class Dispatcher(RecordAccumulator):
@@ -259,6 +260,31 @@ class Dispatcher(RecordAccumulator):
             self._unsynced.pop(queue, None)
             if queue.unsynced:
                 self._unsynced[queue] = None
+
+    def _sync_all(self) -> None:
+        """Sync every partition that waits for it; on a disk, several files at a time."""
+        queues = list(self._unsynced)
+        helpers: list[threading.Thread] = []
+
+        def work() -> None:
+            while queues:
+                try:
+                    queue = queues.pop()
+                except IndexError:  # another thread took the last one
+                    return
+                self._sync(queue)
+
+        try:
+            if self._engine.durability(_ACKS_ALL) == "synced":
+                for _ in range(min(len(queues), _PARALLEL_SYNCS) - 1):
+                    helper = threading.Thread(target=work, name="streamlog sync", daemon=True)
+                    helper.start()
+                    helpers.append(helper)
+        except RuntimeError:  # the interpreter ends and starts no more threads: this one does it
+            pass
+        work()
+        for helper in helpers:
+            helper.join()
 
     def _sync_batches(self, queue: PartitionQueue, batches: list[ProducerBatch]) -> None:
         log = queue.log

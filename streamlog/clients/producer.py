@@ -83,8 +83,7 @@ class Producer(Dispatcher):
         for queue in list(self.pending):
             queue.seal()
             self._drain(queue)
-        for queue in list(self._unsynced):
-            self._sync(queue)
+        self._sync_all()
         self._raise_failures()
 
     def partitions_for(self, topic: str) -> list[int]:
@@ -140,8 +139,7 @@ class Producer(Dispatcher):
                     due = min(due, left)
             if queue.sealed:
                 self._drain(queue)
-        for queue in list(self._unsynced):
-            self._sync(queue)
+        self._sync_all()
         return max(due, _SHORTEST_TICK_S) if self._stays_armed() else None
 
     def _stays_armed(self) -> bool:
@@ -199,8 +197,7 @@ class Producer(Dispatcher):
                 self._give_up(queue)
             else:
                 self._drain(queue)
-        for queue in list(self._unsynced):
-            self._sync(queue)
+        self._sync_all()
 
     def _give_up(self, queue: PartitionQueue) -> None:
         """Fail what waits in `queue`; what another thread is writing right now is its business."""

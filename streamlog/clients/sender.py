@@ -52,9 +52,16 @@ class Sender:
             self._armed[producer] = None
             producer.armed = True
             if self._threaded and self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="streamlog", daemon=True)
-                self._thread.start()
+                self._start()
             self._wake.notify()
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="streamlog sender", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter ends and starts no more: its last flush is to come
+            return
+        self._thread = thread
 
     def disarm(self, producer: Lingering) -> None:
         """A closed producer needs nothing any more."""

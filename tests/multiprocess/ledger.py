@@ -1,0 +1,157 @@
+"""What was promised, held against what is there.
+
+Writers say what they are about to send and what was acknowledged, readers what they saw; the
+ledger keeps all of it and then reads the log. It knows nothing of how the log works.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+
+import streamlog
+from tests.multiprocess.values import (
+    ACKNOWLEDGED,
+    PLACES,
+    READ,
+    SENDING,
+    Report,
+    origin_of,
+    value_of,
+)
+
+_OVERLAP = 100
+
+
+class BrokenPromiseError(AssertionError):
+    """The log is not what was promised."""
+
+
+class Ledger:
+    """The account of one directory, over all the processes that ever worked on it."""
+
+    def __init__(self) -> None:
+        #: By (writer, place): how many values were announced, and how many were acknowledged.
+        self.sent: dict[tuple[int, int], int] = defaultdict(int)
+        self.acknowledged: dict[tuple[int, int], int] = defaultdict(int)
+        self.records_acknowledged = 0
+        self.records_read = 0
+        self.reads_checked = 0
+        #: By place: the (writer, number) of every record that the log was seen to have.
+        self._content: list[list[tuple[int, int]]] = [[] for _ in PLACES]
+        self._places_given: list[tuple[int, Report]] = []
+        self._unchecked_reads: list[tuple[int, Report]] = []
+        self._reader_positions: dict[tuple[int, int], int] = {}
+        self._known_ends = [0] * len(PLACES)
+
+    # ---------------------------------------------------------------- what is said
+
+    def begin_reader(self, reader: int, starts: list[int]) -> None:
+        for place, start in enumerate(starts):
+            self._reader_positions[reader, place] = start
+
+    def take(self, child: int, report: Report) -> None:
+        """Enter a report of the child with that number."""
+        key = (child, report.place)
+        if report.kind == SENDING:
+            self.sent[key] = report.first + report.count
+        elif report.kind == ACKNOWLEDGED:
+            self._acknowledge(child, key, report)
+        elif report.kind == READ:
+            self._read(child, key, report)
+
+    def _acknowledge(self, child: int, key: tuple[int, int], report: Report) -> None:
+        if self.acknowledged[key] != report.first:
+            raise BrokenPromiseError(f"writer {child}: {report} is not what comes next")
+        self.acknowledged[key] = report.first + report.count
+        self.records_acknowledged += report.count
+        if report.offset >= 0:
+            self._places_given.append((child, report))
+            end = report.offset + report.count
+            self._known_ends[report.place] = max(self._known_ends[report.place], end)
+
+    def _read(self, child: int, key: tuple[int, int], report: Report) -> None:
+        expected = self._reader_positions[key]
+        if report.offset != expected:
+            raise BrokenPromiseError(f"reader {child} is at {expected} and was given {report}")
+        self._reader_positions[key] = expected + report.count
+        self.records_read += report.count
+        self._unchecked_reads.append((child, report))
+
+    def known_end(self, place: int) -> int:
+        """An offset up to which there must be records."""
+        return self._known_ends[place]
+
+    @property
+    def records_in_log(self) -> int:
+        """How many records the last check found."""
+        return sum(map(len, self._content))
+
+    # ---------------------------------------------------------------- what is there
+
+    def check(self, log: streamlog.StreamLog, *, whole: bool) -> None:
+        """Hold everything said so far against the log; everybody who wrote is dead or done.
+
+        `whole` reads the log from its beginning, and not only what is new.
+        """
+        for place in range(len(PLACES)):
+            self._read_content(log, place, whole=whole)
+            self._check_writers(place)
+        for child, report in self._places_given:
+            self._check_place_given(child, report)
+        for child, report in self._unchecked_reads:
+            self._check_read(child, report)
+        self.reads_checked += len(self._unchecked_reads)
+        self._places_given.clear()
+        self._unchecked_reads.clear()
+
+    def _read_content(self, log: streamlog.StreamLog, place: int, *, whole: bool) -> None:
+        topic, partition = PLACES[place]
+        content = self._content[place]
+        expected = 0 if whole else max(0, len(content) - _OVERLAP)
+        for record in log.read(topic, partition, start=expected):
+            where = f"{topic}-{partition} at {record.offset}"
+            if record.offset != expected:
+                raise BrokenPromiseError(f"{where}: offset {expected} is missing")
+            writer, named_place, number = origin_of(record.value)
+            if record.value != value_of(writer, place, number) or named_place != place:
+                raise BrokenPromiseError(f"{where}: nobody sent {record.value!r}")
+            if expected == len(content):
+                content.append((writer, number))
+            elif content[expected] != (writer, number):
+                raise BrokenPromiseError(f"{where}: another record was there before")
+            expected += 1
+        if expected != len(content):
+            raise BrokenPromiseError(f"{topic}-{partition} lost its records from {expected} on")
+
+    def _check_writers(self, place: int) -> None:
+        """Each writer's values are there from its first on, without gap, repeat or disorder."""
+        counts: dict[int, int] = defaultdict(int)
+        for offset, (writer, number) in enumerate(self._content[place]):
+            if number != counts[writer]:
+                raise BrokenPromiseError(
+                    f"{PLACES[place]} at {offset}: value {number} of writer {writer}, "
+                    f"where {counts[writer]} comes next"
+                )
+            counts[writer] += 1
+        for (writer, where), promised in self.acknowledged.items():
+            if where == place and counts[writer] < promised:
+                raise BrokenPromiseError(
+                    f"{PLACES[place]}: of writer {writer}'s {promised} acknowledged values "
+                    f"only {counts[writer]} are there"
+                )
+        for writer, count in counts.items():
+            if count > self.sent[writer, place]:
+                raise BrokenPromiseError(f"{PLACES[place]}: writer {writer} did not send {count}")
+
+    def _check_place_given(self, child: int, report: Report) -> None:
+        content = self._content[report.place]
+        for each in range(report.count):
+            if content[report.offset + each] != (child, report.first + each):
+                raise BrokenPromiseError(f"writer {child} was told {report}, which is not so")
+
+    def _check_read(self, child: int, report: Report) -> None:
+        content = self._content[report.place][report.offset : report.offset + report.count]
+        values = [value_of(writer, report.place, number) for writer, number in content]
+        if len(values) != report.count or zlib.crc32(b"".join(values)) != report.checksum:
+            raise BrokenPromiseError(f"reader {child} saw {report}, which the log does not have")

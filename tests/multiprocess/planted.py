@@ -1,0 +1,93 @@
+"""Bugs that are planted in a child, for the harness to find, and a way of dying that is not one.
+
+They replace parts of the pure kernel: the specification is what can be patched.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from typing import Any
+
+from streamlog.storage import shared
+from streamlog.storage.append import PartitionWriter
+from streamlog.storage.filesystem import Filesystem
+from streamlog.storage.slots import SharedState
+
+PLANTS = ("early acknowledgement", "skipping reader", "no repair", "publish before write")
+
+
+def plant(name: str) -> None:
+    """Plant the bug of that name in this process; "" plants none."""
+    assert name in ("", *PLANTS), name
+    if name == "no repair":
+        PartitionWriter._refusal_locked = _without_repair(PartitionWriter._refusal_locked)
+    elif name == "publish before write":
+        PartitionWriter._write_locked = _publishing_first(PartitionWriter._write_locked)
+
+
+def _without_repair(genuine: Any) -> Any:
+    """What a dead writer left is taken for this writer's own."""
+
+    def refusal_locked(self: Any, state: Any, expected_end: int, caught_up: int) -> Any:
+        self._set_word(shared.SLOT_INTENDED_END, state.end_position)
+        return genuine(self, state, expected_end, caught_up)
+
+    return refusal_locked
+
+
+def _publishing_first(genuine: Any) -> Any:
+    """The new end is visible while its bytes are on their way."""
+
+    def write_locked(self: Any, state: Any, data: Any, batches: Any, rolled: bool) -> Any:
+        end = state.log_end + sum(batch.last_delta + 1 for batch in batches)
+        early = state._replace(
+            log_end=end, high_watermark=end, end_position=state.end_position + len(data)
+        )
+        self._slots.publish_state(self.slot, early)
+        return genuine(self, state, data, batches, rolled)
+
+    return write_locked
+
+
+def die_half_way_through_a_write(source: random.Random) -> None:
+    """Have one of the next appends write a part of its batch, or all of it, and be killed."""
+    left = source.randrange(3, 60)
+    genuine = Filesystem.write_all
+
+    def write_all(self: Filesystem, descriptor: int, data: Any, position: int) -> None:
+        nonlocal left
+        left -= 1
+        if left > 0:
+            genuine(self, descriptor, data, position)
+            return
+        part = source.randrange(len(data) + 1)
+        genuine(self, descriptor, memoryview(data)[:part], position)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Filesystem.write_all = write_all  # type: ignore[method-assign]
+
+
+def die_at_step(wanted: int) -> None:
+    """Be killed before the `wanted`-th step of appending from now on: a file call or a store."""
+    left = wanted
+
+    def stepping(genuine: Any) -> Any:
+        def step(*arguments: Any, **named: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return genuine(*arguments, **named)
+
+        return step
+
+    for name in ("open", "write_all", "truncate", "unlink", "close"):
+        setattr(Filesystem, name, stepping(getattr(Filesystem, name)))
+    for kind, name in (
+        (PartitionWriter, "_set_word"),
+        (PartitionWriter, "unlock"),
+        (SharedState, "publish_state"),
+    ):
+        setattr(kind, name, stepping(getattr(kind, name)))

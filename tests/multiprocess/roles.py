@@ -1,0 +1,143 @@
+"""What child processes do: one function a role, called with the pipe to report through."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import zlib
+from typing import Any
+
+import streamlog
+from tests.multiprocess import planted
+from tests.multiprocess.values import (
+    ACKNOWLEDGED,
+    ENDED,
+    PLACES,
+    READ,
+    SENDING,
+    Report,
+    say,
+    value_of,
+)
+
+PRODUCERS: list[dict[str, Any]] = [
+    {"acks": 1},
+    {"acks": "all"},
+    {"acks": "all", "enable_idempotence": True},
+    {"acks": 1, "compression_type": "zstd", "linger_ms": 0},
+]
+
+
+def answer(pipe: int, value: object) -> None:
+    """One line of JSON for `Child.answer`."""
+    os.write(pipe, json.dumps(value).encode() + b"\n")
+
+
+class _Stop:
+    """Whether the child was asked, by SIGTERM, to end as a program should."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGTERM, self._ask)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+
+class _Writer:
+    """Sends numbered values: says so before, and says what was acknowledged after."""
+
+    def __init__(self, pipe: int, log: streamlog.StreamLog, writer: int, *, lies: bool) -> None:
+        self._pipe = pipe
+        self._writer = writer
+        self._lies = lies
+        self._random = random.Random(writer)
+        self._producer = log.producer(**PRODUCERS[writer % len(PRODUCERS)])
+        self._numbers = [0] * len(PLACES)
+
+    def work(self) -> None:
+        place = self._random.randrange(len(PLACES))
+        count = self._random.choice([1, 1, 2, 5, 20])
+        first = self._numbers[place]
+        self._numbers[place] += count
+        say(self._pipe, Report(SENDING, place, first, count))
+        values = [value_of(self._writer, place, first + each) for each in range(count)]
+        if self._lies:
+            say(self._pipe, Report(ACKNOWLEDGED, place, first, count, -1))
+        if count > 2 and self._random.random() < 0.5:
+            self._send_many(place, first, values)
+        else:
+            self._send(place, first, values)
+
+    def _send(self, place: int, first: int, values: list[bytes]) -> None:
+        topic, partition = PLACES[place]
+        futures = [self._producer.send(topic, value, partition=partition) for value in values]
+        for number, future in enumerate(futures, first):
+            self._acknowledge(place, number, 1, future.result().offset)
+
+    def _send_many(self, place: int, first: int, values: list[bytes]) -> None:
+        topic, partition = PLACES[place]
+        for batch in self._producer.send_many(topic, values, partition=partition).result():
+            self._acknowledge(place, first, batch.count, batch.base_offset)
+            first += batch.count
+
+    def _acknowledge(self, place: int, first: int, count: int, offset: int) -> None:
+        if not self._lies:
+            say(self._pipe, Report(ACKNOWLEDGED, place, first, count, offset))
+
+
+def writer(pipe: int, path: str, writer: int, plant: str = "", dies: bool = False) -> None:
+    """Write to all places until killed, or until told to end."""
+    stop = _Stop()
+    planted.plant(plant)
+    if dies:
+        planted.die_half_way_through_a_write(random.Random(writer))
+    with streamlog.open(path) as log:
+        work = _Writer(pipe, log, writer, lies=plant == "early acknowledgement")
+        while not stop.asked:
+            work.work()
+    say(pipe, Report(ENDED))
+
+
+def reader(pipe: int, path: str, starts: list[int], plant: str = "") -> None:
+    """Follow all places from these offsets on until killed, or until told to end."""
+    stop = _Stop()
+    index = {place: number for number, place in enumerate(PLACES)}
+    with streamlog.open(path) as log, log.consumer(auto_offset_reset="none") as consumer:
+        consumer.assign(PLACES)
+        for place, start in zip(PLACES, starts, strict=True):
+            consumer.seek(place, start)
+        while not stop.asked:
+            for place, records in consumer.poll_by_partition(timeout_ms=100).items():
+                if plant == "skipping reader" and len(records) > 3:
+                    del records[1]
+                _report_read(pipe, index[place], records)
+    say(pipe, Report(ENDED))
+
+
+def _report_read(pipe: int, place: int, records: list[Any]) -> None:
+    """Reports carry the offsets of the records, run by run: holes and repeats show."""
+    while records:
+        first = records[0].offset
+        count = next((n for n, r in enumerate(records) if r.offset != first + n), len(records))
+        checksum = zlib.crc32(b"".join(bytes(record.value) for record in records[:count]))
+        say(pipe, Report(READ, place, 0, count, first, checksum))
+        records = records[count:]
+
+
+def dying_writer(pipe: int, path: str, step: int) -> None:
+    """Send values of one writer to the first place; be killed at a step of the appends."""
+    topic, partition = PLACES[0]
+    with streamlog.open(path) as log, log.producer(acks=1) as producer:
+        producer.send(topic, value_of(1, 0, 0), partition=partition).result()
+        say(pipe, Report(SENDING, 0, 0, 1))
+        say(pipe, Report(ACKNOWLEDGED, 0, 0, 1, 0))
+        planted.die_at_step(step)
+        for number in range(1, 7):
+            say(pipe, Report(SENDING, 0, number, 1))
+            offset = producer.send(topic, value_of(1, 0, number), partition=partition).result()
+            say(pipe, Report(ACKNOWLEDGED, 0, number, 1, offset.offset))
+    say(pipe, Report(ENDED))

@@ -98,7 +98,9 @@ class Engine:
         recovery = DirectoryRecovery(opening) if opening.alone else None
         is_new = recovery is not None and recovery.recover_metadata()
         log = self.partitions.get(Uuid.ONE, 0, METADATA_TOPIC)
-        self.metadata = MetadataLog(log, opening.meta, opening.filesystem, opening.clock)
+        self.metadata = MetadataLog(
+            log, opening.shared, opening.meta, opening.filesystem, opening.clock
+        )
         self._factory.metadata = self.metadata
         self.producer_ids = ProducerIds(self.metadata)
         if is_new:
@@ -121,6 +123,7 @@ class Engine:
 
         Called once, by the registry. The first failure is raised when everything is let go.
         """
+        self._factory.flush_timer.close()
         failure: StreamlogError | None = None
         for log in self.partitions.logs():
             try:
@@ -286,11 +289,16 @@ class Engine:
                 return topics.find_topic(image, topic).partitions[partition].leader_epoch
 
         try:
-            return recover_poisoned(self._opening.filesystem, self._opening.shared, log, bump_epoch)
+            recovered = recover_poisoned(
+                self._opening.filesystem, self._opening.shared, log, bump_epoch
+            )
         except OSError as error:
             if isinstance(error, StreamlogError):
                 raise
             raise translate_os_error(error, log.directory) from error
+        if recovered:
+            self._factory.watch(log)
+        return recovered
 
     # ---------------------------------------------------------------- the whole
 

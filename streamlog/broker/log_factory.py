@@ -11,8 +11,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from streamlog.broker import folders
+from streamlog.broker.flush_timer import FlushTimer
 from streamlog.broker.recovering import METADATA_CONFIG, UNUSABLE
 from streamlog.config import TopicConfig
+from streamlog.config.settings import LONG_MAX
 from streamlog.errors import CorruptDirectoryError, ReadOnlyError, UnknownTopicError
 from streamlog.protocol import Uuid
 from streamlog.storage.names import partition_directory_name
@@ -41,6 +43,7 @@ class LogFactory:
     ) -> None:
         self.metadata: MetadataLog | None = None
         self.assign: Callable[[bytes, int, str], int] | None = None
+        self.flush_timer = FlushTimer(opening.clock)
         self._opening = opening
         self._on_open = on_open
         self._lock = threading.Lock()
@@ -81,10 +84,17 @@ class LogFactory:
             settings=self._settings,
         )
         log.on_open = self._on_open
-        if self._opening.read_only:
+        if not self._opening.read_only:
+            self.watch(log)
+        else:
             place = self._opening.place.path
             log.refuse(lambda: ReadOnlyError(f"{place} is open for reading only"))
         return log
+
+    def watch(self, log: PartitionLog) -> None:
+        """Sync the log from time to time, if its topic asks for it."""
+        if log.config.flush_ms != LONG_MAX:
+            self.flush_timer.watch(log)
 
     def _find_slot(self, topic_id: bytes, partition: int, topic: str, directory: str) -> int:
         shared = self._opening.shared

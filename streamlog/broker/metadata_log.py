@@ -11,9 +11,10 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from streamlog.broker import metadata_records, metadata_snapshot
+from streamlog.broker import metadata_records, metadata_snapshot, metadata_trim
 from streamlog.broker.metadata_image import MetadataImage
-from streamlog.errors import CorruptDirectoryError
+from streamlog.config import TopicConfig
+from streamlog.errors import CorruptDirectoryError, OffsetOutOfRangeError
 from streamlog.protocol.metadata_frame import decode_metadata
 from streamlog.record.kernel import RecordBatch
 from streamlog.storage.names import METADATA_TOPIC
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from streamlog.clock import Clock
     from streamlog.storage.filesystem import Filesystem
     from streamlog.storage.log_reader import FetchCursor
-    from streamlog.storage.partition_log import PartitionLog
+    from streamlog.storage.partition_log import AppendOutcome, PartitionLog
     from streamlog.storage.properties import MetaProperties
+    from streamlog.storage.slots import SharedState
 
 _FETCH_BYTES = 1 << 20
 
@@ -37,9 +39,15 @@ class MetadataLog:
     """
 
     def __init__(
-        self, log: PartitionLog, meta: MetaProperties, filesystem: Filesystem, clock: Clock
+        self,
+        log: PartitionLog,
+        slots: SharedState,
+        meta: MetaProperties,
+        filesystem: Filesystem,
+        clock: Clock,
     ) -> None:
         self.log = log
+        self._slots = slots
         self.meta = meta
         self.lock = threading.RLock()
         self.image = MetadataImage()
@@ -60,9 +68,12 @@ class MetadataLog:
             return self.image
         with self.lock:
             while self._next_offset != self.log.log_end:
-                if self._next_offset < self.log.log_start:
-                    self._load_snapshot()
-                self._replay_some()
+                try:
+                    self._replay_some()
+                except OffsetOutOfRangeError:
+                    if self._next_offset >= self.log.log_start:
+                        raise
+                    self._load_snapshot()  # another process trimmed the log meanwhile
         return self.image
 
     def change(self, decide: Decide) -> MetadataImage:
@@ -77,12 +88,40 @@ class MetadataLog:
                 if not records:
                     return self.image
                 batch = metadata_records.encode_batch(records, self._clock.now_ms())
-                outcome = self.log.append(
-                    batch, expected_log_end=self._next_offset, now_ms=self._clock.now_ms()
-                )
+                outcome = self._append(batch)
                 if outcome is not None:
                     self.log.sync(outcome.log_end)
-                    return self.refresh()
+                    self.refresh()
+                    self._trim()
+                    return self.image
+
+    def _append(self, batch: bytearray) -> AppendOutcome | None:
+        config = self.log.config
+        if len(batch) > config.segment_bytes:
+            # A change is one batch, and a batch lies in one segment.
+            self.log.configure(
+                TopicConfig.from_overrides(
+                    {**config.overrides, "internal.segment.bytes": str(len(batch))}
+                )
+            )
+        try:
+            return self.log.append(
+                batch, expected_log_end=self._next_offset, now_ms=self._clock.now_ms()
+            )
+        finally:
+            self.log.configure(config)
+
+    def _trim(self) -> None:
+        if metadata_trim.trim_is_due(self.log, self.image):
+            metadata_trim.trim(
+                self._filesystem,
+                self._slots,
+                self.log,
+                self.image,
+                self._next_offset,
+                self.meta,
+                self._clock.now_ms(),
+            )
 
     def sync(self) -> None:
         """Have on the disk what was replayed: what follows from a record comes after it."""
@@ -111,10 +150,17 @@ class MetadataLog:
                 )
             return
         end_offset, data = found
+        if end_offset > self.log.log_end:
+            raise CorruptDirectoryError(
+                f"the newest snapshot of the metadata log ends at {end_offset}, the log itself at "
+                f"{self.log.log_end}: its tail is missing",
+                file=self.log.directory,
+            )
         image = MetadataImage()
         replay_batches(memoryview(data), image, 0)
         self.image = image
         self._next_offset = end_offset
+        self._cursor = None
 
 
 def replay_batches(view: memoryview, image: MetadataImage, next_offset: int) -> int:

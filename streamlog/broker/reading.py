@@ -50,7 +50,11 @@ class ReadOnlyEngine(Engine):
         self._factory.assign = self._watch.add
         log = self.partitions.get(Uuid.ONE, 0, names.METADATA_TOPIC)
         self.metadata = MetadataLog(
-            log, self._opening.meta, self._opening.filesystem, self._opening.clock
+            log,
+            self._opening.shared,
+            self._opening.meta,
+            self._opening.filesystem,
+            self._opening.clock,
         )
         self._factory.metadata = self.metadata
         self.producer_ids = ProducerIds(self.metadata)

@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from streamlog.broker.metadata_log import MetadataLog
     from streamlog.broker.opening import Opening
 
-METADATA_CONFIG = TopicConfig.from_overrides({"max.message.bytes": str(2**31 - 1)})
+# A full segment is the moment for a snapshot of what came before it.
+METADATA_CONFIG = TopicConfig.from_overrides(
+    {"max.message.bytes": str(2**31 - 1), "internal.segment.bytes": str(1 << 20)}
+)
 FIRST_METADATA_EPOCH = 1
 #: `PartitionState.poisoned` of a partition whose files are gone or make no sense.
 UNUSABLE = errno.EUCLEAN if hasattr(errno, "EUCLEAN") else errno.EIO

@@ -20,6 +20,7 @@ from streamlog.errors import (
 )
 from streamlog.record import TimestampType
 from streamlog.record.kernel import RecordBatch
+from streamlog.storage.filesystem import Filesystem
 from tests.broker.conftest import append, batch, read
 
 
@@ -101,6 +102,27 @@ def test_flush_messages_bounds_what_is_not_on_the_disk(engine: Engine) -> None:
         append(log, b"x")
         if engine.place.durable:
             assert log.log_end - log.synced_end < 3
+
+
+def test_flush_ms_bounds_how_long_a_record_is_not_on_the_disk(path: str) -> None:
+    synced = threading.Event()
+
+    class Disk(Filesystem):
+        is_operating_system = False
+
+        def kind(self, path: str) -> str:
+            return "ext4"
+
+        def sync_directory(self, path: str) -> None:
+            super().sync_directory(path)
+            if path.endswith("/a-0"):
+                synced.set()
+
+    engine = Engine.open(path, filesystem=Disk())
+    engine.create_topic("a", 1, {"flush_ms": 5})
+    append(engine.partition("a", 0), b"x")
+    assert synced.wait(30)
+    engine.close()
 
 
 # -------------------------------------------------------------------- fetch

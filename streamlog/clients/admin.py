@@ -68,7 +68,9 @@ class Admin:
             if not isinstance(topic, NewTopic):
                 raise ConfigError(f"a NewTopic or a name is expected, not {each!r}", value=each)
             created.append(
-                self._log.engine().create_topic(topic.name, topic.partitions, topic.settings)
+                self._log.engine_for_writing().create_topic(
+                    topic.name, topic.partitions, topic.settings
+                )
             )
         return created
 
@@ -129,7 +131,7 @@ class Admin:
         leader epoch. Raises `UnknownTopicError`, `ReadOnlyError`, and `InputOutputError` when the
         disk fails again. A healthy partition stays as it is.
         """
-        engine = self._log.engine()
+        engine = self._log.engine_for_writing()
         engine.recover_partition(topic, partition)
         return engine.describe_partition(topic, partition)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from streamlog.broker.engine import Engine
 from streamlog.broker.memory_directory import MEMORY_FILES, OS_FILES
 from streamlog.clients.forking import watch_forks
-from streamlog.errors import ClosedError, ConfigError
+from streamlog.errors import ClosedError, ConfigError, ReadOnlyError
 from streamlog.types import TopicDescription
 
 if TYPE_CHECKING:
@@ -117,14 +117,14 @@ class StreamLog:
         Raises `InvalidTopicError`, `TopicExistsError` (also for a name that differs from
         another's only by `.` against `_`), `UnknownSettingError`, `ConfigError`, `ReadOnlyError`.
         """
-        return self.engine().create_topic(name, partitions, settings)
+        return self.engine_for_writing().create_topic(name, partitions, settings)
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic and its records, durably. What was read stays valid.
 
         Raises `UnknownTopicError`, `ReadOnlyError`.
         """
-        self.engine().delete_topic(name)
+        self.engine_for_writing().delete_topic(name)
 
     def create_partitions(self, name: str, partitions: int) -> TopicDescription:
         """Let a topic have `partitions` in total; records stay where they are.
@@ -132,7 +132,7 @@ class StreamLog:
         Keys are spread over the new number from then on. Raises `UnknownTopicError`, and
         `ConfigError` unless it is more than there are.
         """
-        return self.engine().create_partitions(name, partitions)
+        return self.engine_for_writing().create_partitions(name, partitions)
 
     def topics(self) -> dict[str, TopicDescription]:
         """Every topic by name, internal ones included."""
@@ -148,7 +148,7 @@ class StreamLog:
         from streamlog.clients.producer import Producer
         from streamlog.config import ProducerConfig
 
-        producer = Producer(self.engine(), ProducerConfig.from_settings(settings))
+        producer = Producer(self.engine_for_writing(), ProducerConfig.from_settings(settings))
         self._children.add(producer)
         return producer
 
@@ -252,6 +252,12 @@ class StreamLog:
                     self._engine = self._open_engine()
                     self._forked = False
         return self._engine
+
+    def engine_for_writing(self) -> Engine:
+        """The engine. Raises `ReadOnlyError` on a log that was opened for reading."""
+        if self._read_only:
+            raise ReadOnlyError(f"the log {self._path} is open for reading only", path=self._path)
+        return self.engine()
 
     def forked_in_child(self) -> None:
         """The parent's engine and clients are not this process's."""

@@ -15,6 +15,7 @@ from streamlog.errors import (
     ClosedError,
     ConfigError,
     NotALogDirectoryError,
+    ReadOnlyError,
     TopicExistsError,
     UnknownSettingError,
     UnknownTopicError,
@@ -81,6 +82,35 @@ def test_after_close_everything_raises(directory: str) -> None:
     ):
         with pytest.raises(ClosedError):
             call()
+
+
+@pytest.mark.parametrize("beside_a_writer", [True, False])
+def test_a_read_only_log_reads_and_changes_nothing(directory: str, beside_a_writer: bool) -> None:
+    with streamlog.open(directory) as log:
+        log.create_topic("flights")
+        Story(log).write("flights", 0, b"a")
+        if not beside_a_writer:
+            log.close()
+        before = {
+            name: os.stat(f"{directory}/{name}").st_mtime_ns for name in os.listdir(directory)
+        }
+        with streamlog.open(directory, read_only=True) as reading:
+            assert reading.read_only
+            assert values(reading, "flights") == [b"a"]
+            consumer = reading.consumer("flights", auto_offset_reset="earliest")
+            assert [record.value for record in consumer.poll(0)] == [b"a"]
+            for call in (
+                lambda: reading.create_topic("cars"),
+                lambda: reading.delete_topic("flights"),
+                lambda: reading.create_partitions("flights", 2),
+                reading.producer,
+                lambda: reading.admin.create_topics(["cars"]),
+                lambda: reading.admin.recover_partition("flights", 0),
+            ):
+                with pytest.raises(ReadOnlyError):
+                    call()
+        after = {name: os.stat(f"{directory}/{name}").st_mtime_ns for name in os.listdir(directory)}
+        assert after == before
 
 
 def test_opening_says_what_is_wrong(tmp_path: pathlib.Path) -> None:

@@ -1,15 +1,18 @@
 """Child processes that start in a millisecond and die when told to.
 
 A `Nursery` is one Python process that has imported streamlog and opened nothing; it forks a child
-for each role that is asked for. A child is a function of `roles.py` with keyword arguments; what
+for each role that is asked for. A child is a function of `roles.py` or `lives.py` with keyword
+arguments; what
 it has to say goes through a pipe of its own, whose end is the end of the child. The nursery
 reaps only when asked, so that a process id is never somebody else's by the time it is killed.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -66,6 +69,15 @@ class Child:
         assert not (isinstance(found, dict) and "traceback" in found), found["traceback"]
         return found
 
+    def wait_until_stopped(self) -> None:
+        """Return when it has stopped itself: what it said last it said before."""
+        assert self._nursery.ask({"stopped": self.pid}) == b"stopped"
+
+    def go_on(self) -> None:
+        """Continue a child that stopped itself."""
+        self.wait_until_stopped()
+        self.signal(signal.SIGCONT)
+
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
@@ -100,7 +112,7 @@ class Nursery:
         self._children: list[Child] = []
 
     def start(self, role: str, **arguments: Any) -> Child:
-        """Fork a child that runs `roles.<role>(pipe, **arguments)`."""
+        """Fork a child that runs the function of that name in `roles` or `lives`."""
         reading, writing = os.pipe()
         request = json.dumps({"role": role, "arguments": arguments}).encode()
         socket.send_fds(self._socket, [request], [writing])
@@ -145,6 +157,10 @@ def _serve(requests: socket.socket) -> None:
             living.discard(request["wait"])
             requests.send(b"%d" % os.waitstatus_to_exitcode(status))
             continue
+        if "stopped" in request:
+            os.waitpid(request["stopped"], os.WUNTRACED)
+            requests.send(b"stopped")
+            continue
         pid = os.fork()
         if pid == 0:
             requests.close()
@@ -162,12 +178,13 @@ def _be_child(pipe: int, role: str, arguments: dict[str, Any]) -> None:
     """Run the role and leave as a program does, exit handlers included."""
     import fcntl
 
-    from tests.multiprocess import roles
+    from tests.multiprocess import lives, roles
 
     fcntl.fcntl(pipe, _SET_PIPE_SIZE, _PIPE_BYTES)
     try:
-        getattr(roles, role)(pipe, **arguments)
-    except Exception:
+        run = getattr(roles, role, None) or getattr(lives, role)
+        run(pipe, **arguments)
+    except Exception:  # noqa: BLE001  # the test that asked for the child is told
         text = traceback.format_exc()
         print(text, file=sys.stderr)
         os.write(pipe, b"\n" + json.dumps({"traceback": text}).encode() + b"\n")
@@ -176,11 +193,14 @@ def _be_child(pipe: int, role: str, arguments: dict[str, Any]) -> None:
 
 
 def _preload() -> None:
-    """Everything that a child needs, imported once; nothing is opened."""
-    import streamlog.clients.consumer
-    import streamlog.clients.producer
-    import streamlog.clients.read  # noqa: F401
-    import tests.multiprocess.roles  # noqa: F401
+    """Everything that a child may need, imported once; nothing is opened."""
+    for layer in ("broker", "clients", "config", "protocol", "record", "storage"):
+        package = importlib.import_module(f"streamlog.{layer}")
+        for module in pkgutil.iter_modules(package.__path__):
+            if not module.name.startswith("_"):  # the compiled ones are chosen by the others
+                importlib.import_module(f"streamlog.{layer}.{module.name}")
+    importlib.import_module("tests.multiprocess.roles")
+    importlib.import_module("tests.multiprocess.lives")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import signal
 import zlib
@@ -28,11 +26,6 @@ PRODUCERS: list[dict[str, Any]] = [
     {"acks": "all", "enable_idempotence": True},
     {"acks": 1, "compression_type": "zstd", "linger_ms": 0},
 ]
-
-
-def answer(pipe: int, value: object) -> None:
-    """One line of JSON for `Child.answer`."""
-    os.write(pipe, json.dumps(value).encode() + b"\n")
 
 
 class _Stop:

@@ -1,0 +1,66 @@
+"""How soon does a reader in another process have a record that was just sent?
+
+The reader waits in a `for` loop over its consumer. The writer sends one record (`acks=1`) every
+few milliseconds and waits for it; the value is the time at which `send()` was called. The reader
+takes the difference to its own clock (CLOCK_MONOTONIC is the same in all processes) as soon as
+the record is in its hands: the append, the wake-up of a sleeping process, the fetch and the
+decoding are all part of the time.
+
+What is fair: the pause lets the reader fall asleep, which is its slowest case. Figures are those
+of an idle machine: every other program that runs is part of the p99.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+
+from rig.benchmark import WRITTEN, Options, Result, Row, run_benchmark
+from rig.measuring import percentile
+from rig.ours import new_log
+from rig.processes import Job, Ready, Team
+
+import streamlog
+
+_PAUSE_S = 0.003
+_WARM = 20
+
+
+def read(ready: Ready, path: str, count: int) -> list[float]:
+    delays = []
+    with streamlog.open(path) as log, log.consumer("log") as consumer:
+        ready()
+        for record in consumer:
+            (sent,) = struct.unpack("d", record.value)
+            delays.append(time.perf_counter() - sent)
+            if len(delays) == count:
+                break
+    return delays
+
+
+def measure(options: Options) -> list[Result]:
+    count = options.pick(3_000, 200)
+    with new_log(options.scratch) as log:
+        log.create_topic("log")
+        team = Team([Job(read, (log.path, count))], callers=1)
+        with log.producer(acks=1) as producer:
+            team.ready()
+            for _ in range(count):
+                time.sleep(_PAUSE_S)
+                producer.send("log", struct.pack("d", time.perf_counter())).result()
+        (delays,) = team.results()
+    delays = delays[_WARM:]
+    median, late = percentile(delays, 0.5) * 1e6, percentile(delays, 0.99) * 1e6
+    return [
+        Row(
+            "wake-up of a reader in another process, idle machine",
+            "median under 60 us, p99 under 500 us",
+            f"median {median:.0f} us, p99 {late:.0f} us",
+            median < 60 and late < 500,
+            WRITTEN,
+        )
+    ]
+
+
+if __name__ == "__main__":
+    run_benchmark(__doc__, measure)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import streamlog
 from streamlog.broker import metadata_records, metadata_snapshot
 from streamlog.protocol import Uuid
 from streamlog.record.kernel import RecordBatchBuilder
@@ -125,6 +126,34 @@ def test_a_broker_takes_over_from_our_snapshot_and_what_follows_it(node: Broker)
     records = write_partition(node.data)
     node.start()
     check_that_it_serves(node, records)
+
+
+def test_a_broker_takes_over_a_directory_whose_metadata_log_was_trimmed(
+    kafka_jars: KafkaJars, dump_tool: DumpTool, tmp_path: Path
+) -> None:
+    broker = Broker(kafka_jars, tmp_path, node_id=META.node_id)
+    with streamlog.open(str(broker.data)) as log:
+        log.create_topic("kept", partitions=2)
+        with log.producer(enable_idempotence=True) as producer:
+            producer.send_many("kept", [b"%d" % n for n in range(100)], partition=0)
+        for number in range(30):
+            log.create_topic(f"passing-{number}", partitions=1000)
+            log.delete_topic(f"passing-{number}")
+        expected = [(r.offset, r.timestamp, r.value) for r in log.read("kept", partition=0)]
+    folder = broker.data / "__cluster_metadata-0"
+    snapshots = sorted(folder.glob("*.checkpoint"))
+    assert snapshots, "1 MiB of metadata calls for a snapshot"
+    logs = sorted(folder.glob("*.log"))
+    assert logs[0].name > f"{0:020}.log", "what the snapshot stands for is trimmed"
+    dump = dump_tool.dump([*snapshots, *logs], "--cluster-metadata-decoder")
+    assert dump.problems == []
+    broker.start()
+    try:
+        assert client.topic_partitions(broker.bootstrap) == {"kept": 2}
+        served = client.consume(broker.bootstrap, "kept")
+        assert [(r.offset, r.timestamp, r.value) for r in served] == expected
+    finally:
+        broker.kill()
 
 
 def test_the_dump_tool_reads_our_snapshot(dump_tool: DumpTool, tmp_path: Path) -> None:

@@ -152,6 +152,7 @@ class KillCycles:
                 ended = ended or report.kind == ENDED
                 self._ledger.take(number, report)
         status = child.wait()
+        child.close()
         if status != -signal.SIGKILL and not ended:
             raise BrokenPromiseError(f"process {number} ended with {status}")
         if must_end and not ended and not self._dies:

@@ -1,10 +1,10 @@
 """Child processes that start in a millisecond and die when told to.
 
 A `Nursery` is one Python process that has imported streamlog and opened nothing; it forks a child
-for each role that is asked for. A child is a function of `roles.py` or `lives.py` with keyword
-arguments; what
-it has to say goes through a pipe of its own, whose end is the end of the child. The nursery
-reaps only when asked, so that a process id is never somebody else's by the time it is killed.
+for each role that is asked for. A child is a function of `roles.py`, `lives.py` or of a module that
+the caller names, with keyword arguments; what it has to say goes through a pipe of its own, whose
+end is the end of the child. The nursery reaps only when asked, so that a process id is never
+somebody else's by the time it is killed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,18 +91,26 @@ class Child:
         return int(self._nursery.ask({"wait": self.pid}))
 
     def close(self) -> None:
-        os.close(self.pipe)
+        """Let go of its pipe. Does nothing the second time."""
+        pipe, self.pipe = self.pipe, -1
+        if pipe >= 0:
+            os.close(pipe)
 
 
 class Nursery:
-    """Starts children. `kernel` is "pure", "compiled", or None for this process's own."""
+    """Starts children. `kernel` is "pure", "compiled", or None for this process's own.
 
-    def __init__(self, kernel: str | None = None) -> None:
+    `roles` are further modules to look for roles in, `settings` further environment variables.
+    """
+
+    def __init__(
+        self, kernel: str | None = None, *, roles: Sequence[str] = (), **settings: str
+    ) -> None:
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings}
         if kernel is not None:
             environment["STREAMLOG_KERNEL"] = kernel
-        command = [sys.executable, "-m", "tests.multiprocess.nursery", str(its.fileno())]
+        command = [sys.executable, "-m", "tests.multiprocess.nursery", str(its.fileno()), *roles]
         self._process = subprocess.Popen(
             command, env=environment, pass_fds=[its.fileno()], cwd=ROOT
         )
@@ -134,8 +142,10 @@ class Nursery:
 
 
 @contextmanager
-def open_nursery(kernel: str | None = None) -> Iterator[Nursery]:
-    nursery = Nursery(kernel)
+def open_nursery(
+    kernel: str | None = None, *, roles: Sequence[str] = (), **settings: str
+) -> Iterator[Nursery]:
+    nursery = Nursery(kernel, roles=roles, **settings)
     try:
         yield nursery
     finally:
@@ -178,18 +188,26 @@ def _be_child(pipe: int, role: str, arguments: dict[str, Any]) -> None:
     """Run the role and leave as a program does, exit handlers included."""
     import fcntl
 
-    from tests.multiprocess import lives, roles
-
     fcntl.fcntl(pipe, _SET_PIPE_SIZE, _PIPE_BYTES)
     try:
-        run = getattr(roles, role, None) or getattr(lives, role)
-        run(pipe, **arguments)
+        _find_role(role)(pipe, **arguments)
     except Exception:  # noqa: BLE001  # the test that asked for the child is told
         text = traceback.format_exc()
         print(text, file=sys.stderr)
         os.write(pipe, b"\n" + json.dumps({"traceback": text}).encode() + b"\n")
         sys.exit(1)
     sys.exit(0)
+
+
+def _role_modules() -> list[str]:
+    return ["tests.multiprocess.roles", "tests.multiprocess.lives", *sys.argv[2:]]
+
+
+def _find_role(name: str) -> Any:
+    for module in map(importlib.import_module, _role_modules()):
+        if hasattr(module, name):
+            return getattr(module, name)
+    raise AttributeError(name)
 
 
 def _preload() -> None:
@@ -199,8 +217,8 @@ def _preload() -> None:
         for module in pkgutil.iter_modules(package.__path__):
             if not module.name.startswith("_"):  # the compiled ones are chosen by the others
                 importlib.import_module(f"streamlog.{layer}.{module.name}")
-    importlib.import_module("tests.multiprocess.roles")
-    importlib.import_module("tests.multiprocess.lives")
+    for name in _role_modules():
+        importlib.import_module(name)
 
 
 if __name__ == "__main__":

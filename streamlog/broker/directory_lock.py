@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING
 
 from streamlog.errors import DirectoryInUseError, LockTimeoutError
 from streamlog.storage.names import LOCK, STREAMLOG_SHARED
-from streamlog.storage.shared import HEADER_PROGRESS, HEADER_STATE, STATE_LIVE, WORD
+from streamlog.storage.shared import (
+    HEADER_PROGRESS,
+    HEADER_RECOVERER,
+    HEADER_STATE,
+    STATE_LIVE,
+    WORD,
+)
 
 if TYPE_CHECKING:
     from streamlog.clock import Clock
@@ -59,13 +65,15 @@ class DirectoryLock:
                     return False
                 # Who was recovering died, or who was closing is done: somebody must be alone.
                 self._filesystem.unlock(self.descriptor, _OPENER_BYTE, 1)
-            if wait.is_over(self._header()[HEADER_PROGRESS]):
+            header = self._header()
+            if wait.is_over(header[HEADER_PROGRESS]):
+                pid = header[HEADER_RECOVERER]
+                who = f"process {pid}" if pid else "another process"
                 raise LockTimeoutError(
-                    f"{self._path} is being recovered or closed by another process, which made "
-                    f"no progress for {self._timeout_ms} ms; wait for it, or raise "
-                    "lock_timeout_ms",
+                    f"{self._path} is being recovered or closed by {who}, which made no progress "
+                    f"for {self._timeout_ms} ms; wait for it, or raise lock_timeout_ms",
                     path=self._path,
-                    pid=0,
+                    pid=pid,
                     errno=errno.EAGAIN,
                 )
 

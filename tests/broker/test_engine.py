@@ -15,9 +15,11 @@ from streamlog.errors import (
     TopicExistsError,
     UnknownSettingError,
     UnknownTopicError,
+    UnsupportedFeatureError,
     UnsupportedFormatError,
 )
 from streamlog.storage import shared
+from streamlog.storage.filesystem import Filesystem
 from tests.broker.conftest import OpenEngine, append, read
 
 
@@ -282,3 +284,50 @@ def test_a_few_descriptors_serve_many_partitions(open_engine: OpenEngine) -> Non
         assert sum(log.open_descriptors for log in engine.partitions.logs()) <= 16 + 3
     for log in logs:
         assert [value for _, value in read(log)] == [b"0", b"1", b"2"]
+
+
+def test_a_new_directory_costs_few_syncs_up_to_its_first_record(path: str) -> None:
+    class Counting(Filesystem):
+        is_operating_system = False
+        syncs = 0
+
+        def kind(self, path: str) -> str:
+            return "ext4"
+
+        def fsync(self, descriptor: int) -> None:
+            self.syncs += 1
+
+        def fdatasync(self, descriptor: int) -> None:
+            self.syncs += 1
+
+        def sync_directory(self, path: str) -> None:
+            self.syncs += 1
+
+    disk = Counting()
+    engine = Engine.open(path, filesystem=disk)
+    engine.create_topic("a")
+    append(engine.partition("a", 0), b"x")
+    assert read(engine.partition("a", 0)) == [(0, b"x")]
+    assert 0 < disk.syncs <= 12
+    engine.close()
+
+
+def test_a_network_file_system_is_refused_for_writing(path: str) -> None:
+    class Network(Filesystem):
+        def kind(self, path: str) -> str:
+            return "nfs"
+
+    with pytest.raises(UnsupportedFeatureError, match="nfs"):
+        Engine.open(path, filesystem=Network())
+    Engine.open(path).close()
+    Engine.open(path, filesystem=Network(), read_only=True).close()
+
+
+def test_on_tmpfs_nothing_is_called_synced(path: str) -> None:
+    class Memory(Filesystem):
+        def kind(self, path: str) -> str:
+            return "tmpfs"
+
+    engine = Engine.open(path, filesystem=Memory())
+    assert [engine.durability(acks) for acks in (0, 1, -1)] == ["buffered", "written", "written"]
+    engine.close()

@@ -78,12 +78,14 @@ class DirectoryRecovery:
         others = set(self._listing.partitions) - {key}
         state, synced = PartitionState(leader_epoch=FIRST_METADATA_EPOCH), None
         if key in self._listing.partitions:
+            self._belongs_to(self._listing.partitions[key], Uuid.ONE)
             recovery = self._recover(Uuid.ONE, *key, METADATA_CONFIG)
             if recovery.corrupt is not None:
                 raise recovery.corrupt
             state, synced = recovery.state, recovery.synced
-            epoch = state.leader_epoch + recovery.lost_tail
-            state = state._replace(leader_epoch=max(epoch, FIRST_METADATA_EPOCH))
+            epoch = max(state.leader_epoch + recovery.lost_tail, FIRST_METADATA_EPOCH)
+            self._begin_epoch(self._listing.partitions[key], recovery, epoch)
+            state = state._replace(leader_epoch=epoch)
         if state.log_end == 0 and others and not self._has_snapshot():
             raise CorruptDirectoryError(
                 f"{self._path} holds partitions but its metadata log is empty; restore "
@@ -201,13 +203,16 @@ class DirectoryRecovery:
     ) -> None:
         state = recovery.state
         epoch = max(topic.partitions[partition].leader_epoch, state.leader_epoch)
-        latest = recovery.epochs.latest
-        if latest is None or latest.epoch < epoch:
-            recovery.epochs.assign(epoch, state.log_end)
-            folder = names.partition_directory_name(topic.name, partition)
-            write_leader_epochs(self._filesystem, f"{self._path}/{folder}", recovery.epochs)
+        folder = names.partition_directory_name(topic.name, partition)
+        self._begin_epoch(folder, recovery, epoch)
         state = state._replace(leader_epoch=epoch)
         self._publish(topic.topic_id, partition, state, recovery.synced)
+
+    def _begin_epoch(self, folder: str, recovery: PartitionRecovery, epoch: int) -> None:
+        latest = recovery.epochs.latest
+        if latest is None or latest.epoch < epoch:
+            recovery.epochs.assign(epoch, recovery.state.log_end)
+            write_leader_epochs(self._filesystem, f"{self._path}/{folder}", recovery.epochs)
 
     def _publish(
         self, topic_id: bytes, partition: int, state: PartitionState, synced: SyncedEnd | None

@@ -20,6 +20,7 @@ from streamlog.storage.leader_epochs import read_leader_epochs, write_leader_epo
 from streamlog.storage.names import CLEANED, LOG, parse_segment_name, segment_name
 from streamlog.storage.segment_scan import SegmentScan, open_for_scan, scan_on
 from streamlog.storage.shared import PartitionState, SyncedEnd
+from streamlog.storage.sync import sync_identity, sync_names
 from streamlog.storage.tearing import copy_range
 
 if TYPE_CHECKING:
@@ -106,11 +107,15 @@ def _copy_proved(
 
 
 def _swap(filesystem: Filesystem, log: PartitionLog, bases: list[int]) -> None:
-    """Each copy takes its segment's name; each step leaves bytes that are the same."""
+    """Each copy takes its segment's name; each step leaves bytes that are the same.
+
+    The failed sync may have been the folder's first, whose names nobody synced yet.
+    """
     for base_offset in bases:
         path = f"{log.directory}/{segment_name(base_offset, LOG)}"
         filesystem.rename(path + CLEANED, path)
-    filesystem.sync_directory(log.directory)
+    sync_identity(filesystem, log.directory)
+    sync_names(filesystem, log.directory)
 
 
 @contextmanager

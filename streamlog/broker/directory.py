@@ -87,8 +87,9 @@ def find_place(
 ) -> Place:
     """Look at `path`, making the directory when it is absent and `create` is set.
 
-    Raises `NotALogDirectoryError` when it is absent and must not be made or is no directory, and
-    `UnsupportedFeatureError` for writing to a network file system.
+    Raises `NotALogDirectoryError` when it is absent and must not be made or is no directory,
+    `UnsupportedFeatureError` for writing to a network file system, and what
+    `translate_os_error` makes of a directory that cannot be made.
     """
     path = os.path.realpath(path)
     if not filesystem.exists(path):
@@ -98,7 +99,10 @@ def find_place(
                 path=path,
                 errno=errno.ENOENT,
             )
-        _make_directories(filesystem, path, _directory_mode(mode))
+        try:
+            _make_directories(filesystem, path, _directory_mode(mode))
+        except OSError as error:
+            raise translate_os_error(error, path) from error
     if not filesystem.is_directory(os.path.realpath(path)):
         raise NotALogDirectoryError(f"{path} is not a directory", path=path, errno=errno.ENOTDIR)
     kind = filesystem.kind(path)

@@ -48,9 +48,12 @@ def open_log(
 
     Raises `NotALogDirectoryError` for something else at that path or, with `create=False`, for
     nothing; `DirectoryInUseError` when a Kafka broker holds it; `LockTimeoutError`,
-    `CorruptDirectoryError`, `UnsupportedFormatError`, `UnknownSettingError`.
+    `CorruptDirectoryError`, `UnsupportedFormatError`, `ConfigError`, `UnknownSettingError`.
     """
-    return StreamLog(os.fspath(path), create=create, read_only=read_only, mode=mode, **settings)
+    name = os.fspath(path)
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise ConfigError(f"a path is a str that names a directory, not {name!r}", path=path)
+    return StreamLog(name, create=create, read_only=read_only, mode=mode, **settings)
 
 
 class StreamLog:

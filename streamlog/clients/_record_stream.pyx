@@ -8,7 +8,8 @@ come from another thread: what is used across such a place is held by a local re
 cimport cython
 from libc.stdint cimport int64_t
 
-from streamlog.record._records cimport Record, RecordBatch, RecordIterator
+from streamlog.record._record cimport Record
+from streamlog.record._records cimport RecordBatch, RecordIterator
 
 from streamlog.clients.fetch import deserialize as _deserialize
 from streamlog.clients.fetch import located as _located
@@ -170,17 +171,11 @@ cdef class RecordStream:
                     return None
                 self.open_batch(fetch)
                 continue
-            try:
-                record = records.next_record()
-            except CorruptRecordError as error:
-                fetch = self._fetch
-                if fetch is None:
-                    return None
-                raise _located(error, fetch, self._batch_at, records.next_offset) from error
+            record = records.next_record()
             if record is None:
                 self._position = records.next_offset
                 self._records = None
-            elif (<Record> record).offset >= self._end:
+            elif records.next_offset > self._end:
                 self._position = self._end
                 self._records = None
                 self._fetch = None
@@ -201,6 +196,7 @@ cdef class RecordStream:
                 batch.check()
             if not batch.start[22] & 0x20:
                 records = batch.open_records(self._topic, self._partition, self._position, LIMIT)
+                records.locate = (_located, fetch, at)
         except (CorruptRecordError, DecompressionError) as error:
             raise _located(error, fetch, at, self._position) from error
         if self._fetch is not fetch:
@@ -222,7 +218,8 @@ cdef class RecordStream:
         except BaseException:
             # The record was not handed out: the position goes back to it.
             if self._records is records and batch is not None:
-                self._records = batch.open_records(
-                    self._topic, self._partition, record.offset, LIMIT
-                )
+                locate = records.locate
+                records = batch.open_records(self._topic, self._partition, record.offset, LIMIT)
+                records.locate = locate
+                self._records = records
             raise

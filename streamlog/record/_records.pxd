@@ -2,20 +2,6 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 
-cdef class Record:
-    cdef readonly object topic
-    cdef readonly object partition
-    cdef readonly int64_t offset
-    cdef readonly int64_t timestamp
-    cdef readonly object timestamp_type
-    cdef readonly object key
-    cdef readonly object value
-    cdef readonly object headers
-    cdef readonly int32_t leader_epoch
-
-    cdef tuple _fields(self)
-
-
 cdef class RecordBatch:
     cdef Py_buffer buffer
     cdef bint held
@@ -52,6 +38,8 @@ cdef class RecordIterator:
     cdef readonly object partition
     cdef object timestamp_type
     cdef readonly int64_t next_offset
+    # None, or (function, fetch, position): how an error learns where its batch lies.
+    cdef tuple locate
 
     # The next record, or None behind the last one.
     cdef object next_record(self)

@@ -1,3 +1,2 @@
 from streamlog.record.batch import RecordBatch as RecordBatch
 from streamlog.record.iterator import RecordIterator as RecordIterator
-from streamlog.record.record import Record as Record

@@ -1,6 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-"""`Record`, `RecordBatch` and `RecordIterator`, compiled. Their specification is `record.py`,
-`batch.py` and `iterator.py`."""
+"""`RecordBatch` and `RecordIterator`, compiled. Their specification is `batch.py` and `iterator.py`."""
 
 cimport cython
 from cpython.buffer cimport PyBUF_READ, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -9,6 +8,7 @@ from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
+from streamlog.record._record cimport Record
 from streamlog.record._decode cimport load16, load32, load64, loadu32, read_varint, read_varlong
 
 from streamlog.record.checksum import crc32c as _crc32c
@@ -31,68 +31,6 @@ cdef object LOG_APPEND_TIME = TimestampType.LOG_APPEND_TIME
 cdef enum:
     HEADER_SIZE = 61
 cdef int64_t MAX_INT64 = 0x7FFFFFFFFFFFFFFF
-
-
-@cython.no_gc
-@cython.freelist(256)
-@cython.final
-cdef class Record:
-    """One record. Immutable, hashable, picklable between both kernels.
-
-    `key` and `value` are bytes or None, unless a deserializer made them something else. `headers`
-    are (str, bytes or None) pairs in the order they were sent. `timestamp` is in ms since 1970,
-    -1 for none. `leader_epoch` is -1 when not known.
-    """
-
-    def __init__(
-        self,
-        *,
-        topic,
-        partition,
-        offset,
-        timestamp=-1,
-        timestamp_type=CREATE_TIME,
-        key=None,
-        value=None,
-        headers=(),
-        leader_epoch=-1,
-    ):
-        self.topic = topic
-        self.partition = partition
-        self.offset = offset
-        self.timestamp = timestamp
-        self.timestamp_type = timestamp_type
-        self.key = key
-        self.value = value
-        self.headers = headers
-        self.leader_epoch = leader_epoch
-
-    cdef tuple _fields(self):
-        return (
-            self.topic, self.partition, self.offset, self.timestamp, self.timestamp_type,
-            self.key, self.value, self.headers, self.leader_epoch,
-        )
-
-    def __eq__(self, other):
-        if not isinstance(other, Record):
-            return NotImplemented
-        return self._fields() == (<Record>other)._fields()
-
-    def __hash__(self):
-        return hash(self._fields())
-
-    def __repr__(self):
-        return (
-            f"Record(topic={self.topic!r}, partition={self.partition!r}, offset={self.offset}, "
-            f"timestamp={self.timestamp}, timestamp_type={self.timestamp_type!r}, "
-            f"key={self.key!r}, value={self.value!r}, headers={self.headers!r}, "
-            f"leader_epoch={self.leader_epoch})"
-        )
-
-    def __reduce__(self):
-        from streamlog.record.kernel import rebuild_record
-
-        return rebuild_record, self._fields()
 
 
 # Outside the collector, like all that may hold a memoryview: CPython before 3.11.8 and 3.12.2
@@ -374,6 +312,7 @@ cdef class RecordIterator:
     ):
         """The record whose key comes at `p`. The position moves only when all of it decodes."""
         cdef Record record = Record.__new__(Record)
+        cdef int64_t offset
         cdef int32_t length = 0
         p = read_varint(p, end, &length)
         if p == NULL or length < -1 or length > end - p:
@@ -395,7 +334,8 @@ cdef class RecordIterator:
                 self.fail(BAD_FIELDS)
         record.topic = self.topic
         record.partition = self.partition
-        record.offset = self.base_offset + offset_delta
+        offset = self.base_offset + offset_delta
+        record.offset = offset
         record.timestamp_type = self.timestamp_type
         record.leader_epoch = self.leader_epoch
         if self.append_time:
@@ -405,11 +345,17 @@ cdef class RecordIterator:
         self.at = end
         self.previous_delta = offset_delta
         self.index += 1
-        self.next_offset = record.offset + 1
+        self.next_offset = offset + 1
         return record
 
     cdef int fail(self, object reason) except -1:
-        raise malformed_record(self.base_offset, self.index, reason)
+        error = malformed_record(self.base_offset, self.index, reason)
+        if self.locate is None:
+            raise error
+        # Here and not where it is called: a handler around every record costs more than decoding
+        # one of its fields.
+        locate, fetch, at = self.locate
+        raise locate(error, fetch, at, self.next_offset) from error
 
 
 cdef tuple decode_headers(const uint8_t* p, const uint8_t* end):

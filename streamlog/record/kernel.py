@@ -43,7 +43,7 @@ else:
     _records = import_module("streamlog.record._records")
     _bulk = import_module("streamlog.record._bulk")
     _scan = import_module("streamlog.record._scan")
-    Record = _records.Record
+    Record = import_module("streamlog.record._record").Record
     RecordBatch = _records.RecordBatch
     RecordIterator = _records.RecordIterator
     RecordBatchBuilder = import_module("streamlog.record._builder").RecordBatchBuilder

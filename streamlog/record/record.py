@@ -1,4 +1,4 @@
-"""A record as a consumer sees it. The compiled twin is in `_records.pyx`."""
+"""A record as a consumer sees it. The compiled twin is in `_record.pyx`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+from streamlog.record.record import Record as Record

@@ -8,19 +8,19 @@ they are what the files bear out. There is no bell: whoever waits polls, backing
 from __future__ import annotations
 
 import os
-import struct
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from streamlog.broker.directory import METADATA_FOLDER, Place, identify, translate_os_error
 from streamlog.broker.directory_lock import ReaderLock
 from streamlog.broker.engine import Engine
+from streamlog.broker.live_states import LiveFile
 from streamlog.broker.metadata_log import MetadataLog
-from streamlog.broker.opening import Opening, is_same_file
+from streamlog.broker.opening import Opening
 from streamlog.broker.producer_ids import ProducerIds
 from streamlog.errors import ReadOnlyError, StreamlogError
 from streamlog.protocol import Uuid
-from streamlog.storage import names, shared
+from streamlog.storage import names
 from streamlog.storage.checkpoints import read_offset_checkpoint
 from streamlog.storage.filesystem import OS_FILESYSTEM
 from streamlog.storage.properties import read_meta_properties
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE_SECONDS = 0.001
 _LONGEST_PAUSE_SECONDS = 0.05
-_SLOT = struct.Struct(f"={shared.SLOT_WORDS}q")
-_HEADER = struct.Struct("=8q")
-_TRIES = 100
 
 
 class ReadOnlyEngine(Engine):
@@ -104,7 +101,7 @@ class StateWatch:
         if found is not None:
             return found
         self._directories[key] = os.path.basename(directory)
-        with _LiveFile(self._opening) as live:
+        with LiveFile(self._filesystem, self._path) as live:
             state = self._load(key, live, None)
         return self._opening.shared.assign_slot(topic_id, partition, state)
 
@@ -112,7 +109,7 @@ class StateWatch:
         """Look at every partition in use; whether any of them changed."""
         own = self._opening.shared
         changed = False
-        with _LiveFile(self._opening) as live:
+        with LiveFile(self._filesystem, self._path) as live:
             for key in list(self._directories):
                 slot = own.find_slot(*key)
                 if slot is None:
@@ -127,7 +124,7 @@ class StateWatch:
         return changed
 
     def _load(
-        self, key: tuple[bytes, int], live: _LiveFile, previous: PartitionState | None
+        self, key: tuple[bytes, int], live: LiveFile, previous: PartitionState | None
     ) -> PartitionState:
         published = live.state(key, self._live_slots)
         if published is not None:
@@ -143,66 +140,6 @@ class StateWatch:
 
     def _read_log_starts(self) -> dict[tuple[str, int], int]:
         return read_offset_checkpoint(self._filesystem, f"{self._path}/{names.LOG_STARTS}")
-
-
-class _LiveFile:
-    """`streamlog.shared` of a directory that is in use, read and not mapped, for one look at it."""
-
-    def __init__(self, opening: Opening) -> None:
-        self._filesystem = opening.filesystem
-        self._path = f"{opening.place.path}/{names.STREAMLOG_SHARED}"
-        self._clean = f"{opening.place.path}/{names.CLEAN}"
-        self._descriptor = -1
-        self._count = 0
-
-    def __enter__(self) -> Self:
-        try:
-            self._descriptor = self._filesystem.open(self._path, os.O_RDONLY | os.O_NOFOLLOW)
-        except OSError:
-            return self  # never opened for writing, or a copy that may not be read
-        words = self._words(_HEADER, 0)
-        boot_id = struct.pack("=2q", *words[shared.HEADER_BOOT_ID : shared.HEADER_BOOT_ID + 2])
-        live = (
-            words[shared.HEADER_STATE] == shared.STATE_LIVE
-            and boot_id == self._filesystem.boot_id()
-            and is_same_file(self._filesystem, self._descriptor)
-            and not self._filesystem.exists(self._clean)
-        )
-        self._count = words[shared.HEADER_SLOT_COUNT] if live else 0
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._descriptor >= 0:
-            self._filesystem.close(self._descriptor)
-
-    def state(
-        self, key: tuple[bytes, int], known: dict[tuple[bytes, int], int]
-    ) -> PartitionState | None:
-        """The published state of a partition; None when nobody publishes one."""
-        slot = known.get(key)
-        if slot is None or slot >= self._count or self._slot_key(self._slot(slot)) != key:
-            known.update((self._slot_key(self._slot(at)), at) for at in range(self._count))
-            slot = known.get(key)
-        if slot is None or slot >= self._count:
-            return None
-        for _ in range(_TRIES):
-            words = self._slot(slot)
-            if self._slot(slot)[shared.SLOT_SEQUENCE] == words[shared.SLOT_SEQUENCE]:
-                copy = words[shared.SLOT_SEQUENCE] & 1
-                first = shared.SLOT_STATE + shared.STATE_WORDS * copy
-                return PartitionState(*words[first : first + len(PartitionState._fields)])
-        return None
-
-    def _slot(self, slot: int) -> tuple[int, ...]:
-        return self._words(_SLOT, shared.HEADER_SIZE + slot * shared.SLOT_SIZE)
-
-    def _words(self, layout: struct.Struct, position: int) -> tuple[int, ...]:
-        data = self._filesystem.pread(self._descriptor, layout.size, position)
-        return layout.unpack(data.ljust(layout.size, b"\0"))
-
-    @staticmethod
-    def _slot_key(words: tuple[int, ...]) -> tuple[bytes, int]:
-        return struct.pack("=2q", *words[:2]), words[shared.SLOT_PARTITION]
 
 
 def open_for_reading(

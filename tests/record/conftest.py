@@ -11,7 +11,7 @@ import pytest
 
 MODULES = {
     "pure": ("record", "batch", "iterator", "builder", "bulk", "murmur2", "scan"),
-    "compiled": ("_records", "_builder", "_bulk", "_scan"),
+    "compiled": ("_record", "_records", "_builder", "_bulk", "_scan"),
 }
 NAMES = (
     "Record",

@@ -32,7 +32,7 @@ def run(code: str, kernel: str, data: bytes = b"") -> subprocess.CompletedProces
 def test_the_environment_chooses(name):
     load_kernel(name)
     done = run("from streamlog.record.kernel import *; print(KERNEL, Record.__module__)", name)
-    expected = {"pure": "streamlog.record.record", "compiled": "streamlog.record._records"}
+    expected = {"pure": "streamlog.record.record", "compiled": "streamlog.record._record"}
     assert done.stdout.decode().split() == [name, expected[name]]
 
 

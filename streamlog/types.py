@@ -47,7 +47,7 @@ class AppendedBatch(NamedTuple):
     topic: str
     partition: int
     base_offset: int
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, as the name is Kafka's
 
 
 class OffsetAndTimestamp(NamedTuple):

@@ -171,7 +171,7 @@ class PartitionWriter(PartitionHandle):
         if state.time_index_size + 24 > self.segment_index_bytes:  # one place kept for the roll
             return True
         offsets = sum(batch.last_delta + 1 for batch in batches)
-        return state.log_end + offsets - 1 - state.base_offset > _LARGEST_INT32
+        return bool(state.log_end + offsets - 1 - state.base_offset > _LARGEST_INT32)
 
     def _roll_locked(self, state: PartitionState, now_ms: int) -> tuple[int, int]:
         """Begin the segment at the log end: its files, then one publication.

@@ -302,7 +302,8 @@ class PartitionLog:
     def open_descriptors(self) -> int:
         """How many descriptors this partition holds now."""
         own = 3 if self._writer.base_offset >= 0 else 0
-        return own + self._writer.retired_count + self._reader.open_descriptors
+        retired: int = self._writer.retired_count
+        return own + retired + self._reader.open_descriptors
 
     # ---------------------------------------------------------------- sync
 
@@ -318,8 +319,7 @@ class PartitionLog:
         while True:
             result = self._writer.sync(up_to)
             if result.code == codes.OK:
-                reached: int = result.offset
-                return reached
+                return int(result.offset)
             if result.code == codes.NEEDS_SEGMENTS:
                 reached = self._sync_segments(up_to)
                 if reached is not None:

@@ -80,7 +80,7 @@ class SharedState:
     @property
     def progress(self) -> int:
         """A number that moves while somebody recovers."""
-        return self.map.words[shared.HEADER_PROGRESS]
+        return int(self.map.words[shared.HEADER_PROGRESS])
 
     def advance_progress(self, pid: int) -> None:
         words = self.map.words
@@ -89,11 +89,11 @@ class SharedState:
 
     @property
     def recoverer(self) -> int:
-        return self.map.words[shared.HEADER_RECOVERER]
+        return int(self.map.words[shared.HEADER_RECOVERER])
 
     @property
     def slot_count(self) -> int:
-        return self.map.words[shared.HEADER_SLOT_COUNT]
+        return int(self.map.words[shared.HEADER_SLOT_COUNT])
 
     # ---------------------------------------------------------------- slots
 

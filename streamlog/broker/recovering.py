@@ -68,6 +68,7 @@ class DirectoryRecovery:
         self._log_starts = self._read_checkpoint(names.LOG_STARTS)
         self._states: dict[tuple[bytes, int], PartitionState] = {}
         self._synced: dict[tuple[bytes, int], SyncedEnd] = {}
+        self._intended: dict[tuple[bytes, int], int] = {}
         self._listing = list_directory(self._filesystem, self._path)
         self._folder_ids: dict[str, bytes | None] = {}
 
@@ -149,10 +150,14 @@ class DirectoryRecovery:
             recovery_point=self._recovery_points.get((topic, partition), 0),
             checkpoint_log_start=self._log_starts.get((topic, partition), 0),
             synced=self._synced.get(slot_key),
-            slot_state=self._states.get(slot_key) if self._opening.believed else None,
+            slot_state=self._believed_state(slot_key, topic, partition),
             config=config,
             now_ms=self._opening.clock.now_ms(),
         )
+        left = self._states.get(slot_key)
+        if left is not None and left.log_end > recovery.state.log_end:
+            # A file that power loss only made shorter looks whole; the slot remembers its end.
+            recovery.lost_tail = True
         if recovery.lost_tail:
             self.report.lost.append(recovery)
         for problem in recovery.problems:
@@ -160,6 +165,24 @@ class DirectoryRecovery:
         if recovery.corrupt is not None:
             self._problem(str(recovery.corrupt))
         return recovery
+
+    def _believed_state(
+        self, key: tuple[bytes, int], topic: str, partition: int
+    ) -> PartitionState | None:
+        """The slot's state where it is still true of the files.
+
+        A writer of ours that died says so by its intention. A file that is longer without one
+        was written by somebody else, a broker: what it appended is not ours to cut.
+        """
+        state = self._states.get(key) if self._opening.believed else None
+        if state is None or self._intended[key] != state.end_position:
+            return state
+        name = names.segment_name(state.base_offset, names.LOG)
+        path = f"{self._path}/{names.partition_directory_name(topic, partition)}/{name}"
+        longer = (
+            self._filesystem.exists(path) and self._filesystem.file_size(path) > state.end_position
+        )
+        return None if longer else state
 
     def _belongs_to(self, folder: str, topic_id: Uuid) -> bool:
         """Whether a folder of the right name is that topic's, and not a former topic's.
@@ -232,6 +255,7 @@ class DirectoryRecovery:
         for slot in range(self._shared.slot_count):
             key = self._shared.slot_key(slot)
             self._states[key] = self._shared.read_state(slot)
+            self._intended[key] = self._shared.intended_end(slot)
             synced = self._shared.read_synced(slot)
             if synced is not None:
                 self._synced[key] = synced

@@ -178,6 +178,11 @@ class SharedState:
         first = self.map.cover(slot)
         self.map.words[first + shared.SLOT_FLAGS] |= shared.FLAG_DELETED
 
+    def intended_end(self, slot: int) -> int:
+        """Where the last writer meant to end; another position than the end's if it died."""
+        first = self.map.cover(slot)
+        return int(self.map.words[first + shared.SLOT_INTENDED_END])
+
     def set_intended_end(self, slot: int, position: int) -> None:
         """Where the writer that holds the lock means to end. Under the partition's lock."""
         first = self.map.cover(slot)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,3 +72,13 @@ def shimmed_nursery(failing_syncs: Path) -> Iterator[Nursery]:
         roles=ROLES, LD_PRELOAD=str(library), FAILING_SYNCS=str(failing_syncs)
     ) as opened:
         yield opened
+
+
+@pytest.fixture
+def memory_path(tmp_path: Path) -> Iterator[Path]:
+    """A directory where nothing is ever synced, for what happens thousands of times."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="streamlog-test-", dir="/dev/shm") as path:
+        yield Path(path)

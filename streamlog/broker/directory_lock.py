@@ -41,13 +41,21 @@ class DirectoryLock:
     longer, as long as the progress that it keeps in the shared header moves.
     """
 
-    def __init__(self, filesystem: Filesystem, path: str, *, timeout_ms: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        filesystem: Filesystem,
+        path: str,
+        *,
+        timeout_ms: int,
+        clock: Clock,
+        mode: int = 0o600,
+    ) -> None:
         self._filesystem = filesystem
         self._path = path
         self._timeout_ms = timeout_ms
         self._clock = clock
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-        self.descriptor = filesystem.open(f"{path}/{LOCK}", flags, 0o600)
+        self.descriptor = filesystem.open(f"{path}/{LOCK}", flags, mode)
 
     def acquire(self) -> bool:
         """Wait until this process is alone (True) or beside others on a live directory (False).

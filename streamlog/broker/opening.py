@@ -76,7 +76,9 @@ def open_directory(
     Raises `DirectoryInUseError`, `LockTimeoutError`, and what `identify` raises.
     """
     identify(filesystem, place, read_only=False)
-    lock = DirectoryLock(filesystem, place.path, timeout_ms=lock_timeout_ms, clock=clock)
+    lock = DirectoryLock(
+        filesystem, place.path, timeout_ms=lock_timeout_ms, clock=clock, mode=mode
+    )
     files: list[int] = []
     try:
         alone = lock.acquire()

@@ -48,19 +48,26 @@ def create_folder(
     """Make the folder and say whose it is. Under the partition's lock; idempotent."""
     if not filesystem.is_directory(directory):
         filesystem.mkdir(directory, directory_mode(file_mode))
-    identity = f"{directory}/{PARTITION_METADATA}"
-    if not filesystem.exists(identity):
-        filesystem.write_file(
-            identity, format_partition_metadata(topic_id), mode=file_mode, sync=False
-        )
-    epochs = f"{directory}/{LEADER_EPOCHS}"
-    if not filesystem.exists(epochs):
-        content = format_leader_epochs(LeaderEpochs([(leader_epoch, 0)]))
-        filesystem.write_file(epochs, content, mode=file_mode, sync=False)
+    identity = format_partition_metadata(topic_id)
+    _write_whole(filesystem, f"{directory}/{PARTITION_METADATA}", identity, file_mode)
+    epochs = format_leader_epochs(LeaderEpochs([(leader_epoch, 0)]))
+    _write_whole(filesystem, f"{directory}/{LEADER_EPOCHS}", epochs, file_mode)
     for suffix in (LOG, OFFSET_INDEX, TIME_INDEX):
         path = f"{directory}/{segment_name(0, suffix)}"
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
         filesystem.close(filesystem.open(path, flags, file_mode))
+
+
+def _write_whole(filesystem: Filesystem, path: str, content: bytes, file_mode: int) -> None:
+    """Have the file hold `content`, also when a full disk or a dead process left half of it."""
+    if filesystem.exists(path) and filesystem.read_file(path) == content:
+        return
+    try:
+        filesystem.write_file(path, content, mode=file_mode, sync=False)
+    except OSError:
+        if filesystem.exists(path):
+            filesystem.unlink(path)
+        raise
 
 
 def open_active_files(

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from streamlog.errors import DirectoryInUseError, LockTimeoutError
+from streamlog.storage import system
 from streamlog.storage.names import LOCK, STREAMLOG_SHARED
 from streamlog.storage.shared import (
     HEADER_PROGRESS,
@@ -68,6 +69,14 @@ class DirectoryLock:
             if self._try(exclusive=True):
                 return True
             self._refuse_broker(_OPENER_BYTE)
+            if not system.can_share():
+                raise DirectoryInUseError(
+                    f"{self._path} is open in another process, and here only one at a time may "
+                    "have it open: several need Linux, and the compiled kernel or an x86-64 "
+                    "processor",
+                    path=self._path,
+                    pid=0,
+                )
             if self._try(exclusive=False):
                 if self._header()[HEADER_STATE] == STATE_LIVE:
                     return False
@@ -87,6 +96,8 @@ class DirectoryLock:
 
     def share(self) -> None:
         """Turn the lock of who was alone into the lock that others can stand beside."""
+        if not system.can_share():
+            return  # it stays alone
         assert self._try(exclusive=False), "a lock of one's own cannot be refused"
 
     def try_alone(self) -> bool:

@@ -16,12 +16,22 @@ import mmap
 import os
 import stat
 import struct
+import sys
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
 
-_FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, length, pid
+# struct flock, and the commands of locks that belong to an open file; elsewhere those of the
+# process, which serve where one process at a time has a directory open (`system.can_share`).
+if sys.platform == "darwin":
+    _FLOCK = struct.Struct("qqihh")
+    _FLOCK_ORDER = (3, 4, 0, 1, 2)  # where type, whence, start, length, pid stand
+else:
+    _FLOCK = struct.Struct("hhqqi4x")
+    _FLOCK_ORDER = (0, 1, 2, 3, 4)
+_SET_LOCK = getattr(fcntl, "F_OFD_SETLK", fcntl.F_SETLK)
+_GET_LOCK = getattr(fcntl, "F_OFD_GETLK", fcntl.F_GETLK)
 
 
 class FileIdentity(NamedTuple):
@@ -98,7 +108,10 @@ class Filesystem:
         """
         before = self.size(descriptor)
         try:
-            os.posix_fallocate(descriptor, position, length)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(descriptor, position, length)
+            else:  # macOS: zeros that were written have their blocks too
+                self.write_all(descriptor, bytes(length), position)
         except OSError:
             if self.size(descriptor) > before:
                 os.ftruncate(descriptor, before)
@@ -206,21 +219,22 @@ class Filesystem:
         """Try an open-file-description lock on a byte range; False when another holds it."""
         kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
         try:
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _flock(kind, position, length))
+            fcntl.fcntl(descriptor, _SET_LOCK, _flock(kind, position, length))
         except (BlockingIOError, PermissionError):
             return False
         return True
 
     def unlock(self, descriptor: int, position: int, length: int) -> None:
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _flock(fcntl.F_UNLCK, position, length))
+        fcntl.fcntl(descriptor, _SET_LOCK, _flock(fcntl.F_UNLCK, position, length))
 
     def lock_holder(
         self, descriptor: int, position: int, length: int, *, exclusive: bool
     ) -> int | None:
         """Who stands in the way: a process id, 0 for an unnamed one (OFD), None for nobody."""
         kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
-        answer = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _flock(kind, position, length))
-        found, _, _, _, pid = _FLOCK.unpack(answer)
+        answer = fcntl.fcntl(descriptor, _GET_LOCK, _flock(kind, position, length))
+        fields = _FLOCK.unpack(answer)
+        found, pid = fields[_FLOCK_ORDER[0]], fields[_FLOCK_ORDER[4]]
         return None if found == fcntl.F_UNLCK else max(pid, 0)
 
     # ---------------------------------------------------------------- what kind of place
@@ -251,7 +265,11 @@ class Filesystem:
 
 
 def _flock(kind: int, position: int, length: int) -> bytes:
-    return _FLOCK.pack(kind, os.SEEK_SET, position, length, 0)
+    fields = [0] * len(_FLOCK_ORDER)
+    values = (kind, os.SEEK_SET, position, length, 0)
+    for place, value in zip(_FLOCK_ORDER, values, strict=True):
+        fields[place] = value
+    return _FLOCK.pack(*fields)
 
 
 OS_FILESYSTEM = Filesystem()

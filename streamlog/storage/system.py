@@ -6,6 +6,8 @@ operating system's (a test's) always gets the twin, which comes back through its
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from streamlog.record.kernel import KERNEL
@@ -28,7 +30,16 @@ if COMPILED:
 else:
     from streamlog.storage.whole_batches import whole_batches
 
-__all__ = ["COMPILED", "map_slots", "open_read_map", "open_writer", "whole_batches"]
+__all__ = ["COMPILED", "can_share", "map_slots", "open_read_map", "open_writer", "whole_batches"]
+
+
+def can_share() -> bool:
+    """Whether several processes may have a directory open.
+
+    They need locks that belong to an open file (Linux), and either the compiled kernel, which
+    says its memory barriers, or a processor that shows stores to others in their order.
+    """
+    return sys.platform == "linux" and (COMPILED or os.uname().machine == "x86_64")
 
 
 def map_slots(filesystem: Filesystem, descriptor: int) -> Any:

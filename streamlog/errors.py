@@ -28,10 +28,11 @@
     ├── StorageError                    the files, or the machine under them
     │   ├── CorruptRecordError          bytes that do not check; nothing was cut
     │   ├── CorruptDirectoryError       metadata or layout that does not make sense
-    │   ├── PartitionPoisonedError      a sync failed; writes are refused until recovered
-    │   ├── DiskFullError               no space or quota; nothing was written
-    │   ├── InputOutputError            the operating system reported an I/O error
-    │   ├── LockTimeoutError            another process holds a lock for too long
+    │   ├── FailedWriteError            (a SendError as well: it carries `outcome`)
+    │   │   ├── PartitionPoisonedError  a sync failed; writes are refused until recovered
+    │   │   ├── DiskFullError           no space or quota; nothing was written
+    │   │   ├── InputOutputError        the operating system reported an I/O error
+    │   │   └── LockTimeoutError        another process holds a lock for too long
     │   ├── DirectoryInUseError         held by a Kafka broker or an incompatible opener
     │   ├── NotALogDirectoryError       something else lives there
     │   └── UnsupportedFormatError      written by a newer streamlog, or for other bytes
@@ -40,8 +41,8 @@
 
 Each carries the values that caused it as attributes, `retriable`, Kafka's error code where
 there is one (`code`), and says in its text what to do. A failed send also carries `outcome`:
-`"not_written"` (the record is not in the log) or `"unknown"` (nobody can know, KIP-679's case
-of a failed sync).
+`"not_written"` (the record is not in the log) or `"unknown"` (after a failed sync nobody can
+know).
 """
 
 from __future__ import annotations
@@ -227,7 +228,18 @@ class CorruptDirectoryError(StorageError):
     code = 56
 
 
-class PartitionPoisonedError(StorageError, SendError):
+class FailedWriteError(StorageError, SendError):
+    """A send that the files, or the machine under them, did not take. `outcome`."""
+
+    def __init__(
+        self, message: str, /, *, outcome: Outcome = "not_written", **context: Any
+    ) -> None:
+        StorageError.__init__(self, message, **context)
+        self.outcome: Outcome = outcome
+        self.context["outcome"] = outcome
+
+
+class PartitionPoisonedError(FailedWriteError):
     """A sync of this partition failed: what was unsynced may be lost; writes are refused.
 
     `outcome` is "unknown" for the records whose sync failed and "not_written" for those
@@ -236,51 +248,23 @@ class PartitionPoisonedError(StorageError, SendError):
 
     code = 56
 
-    def __init__(
-        self, message: str, /, *, outcome: Outcome = "not_written", **context: Any
-    ) -> None:
-        StorageError.__init__(self, message, **context)
-        self.outcome: Outcome = outcome
-        self.context["outcome"] = outcome
 
-
-class DiskFullError(StorageError, SendError):
+class DiskFullError(FailedWriteError):
     """No space or quota left; nothing was written. `path`."""
 
     retriable = True
 
-    def __init__(
-        self, message: str, /, *, outcome: Outcome = "not_written", **context: Any
-    ) -> None:
-        StorageError.__init__(self, message, **context)
-        self.outcome: Outcome = outcome
-        self.context["outcome"] = outcome
 
-
-class InputOutputError(StorageError, SendError):
+class InputOutputError(FailedWriteError):
     """The operating system reported an I/O error. `path`, `errno`, `outcome`."""
 
     code = 56
 
-    def __init__(
-        self, message: str, /, *, outcome: Outcome = "not_written", **context: Any
-    ) -> None:
-        StorageError.__init__(self, message, **context)
-        self.outcome: Outcome = outcome
-        self.context["outcome"] = outcome
 
-
-class LockTimeoutError(StorageError, SendError):
+class LockTimeoutError(FailedWriteError):
     """Another process holds a lock for longer than `lock_timeout_ms`. `pid`, `path`."""
 
     retriable = True
-
-    def __init__(
-        self, message: str, /, *, outcome: Outcome = "not_written", **context: Any
-    ) -> None:
-        StorageError.__init__(self, message, **context)
-        self.outcome: Outcome = outcome
-        self.context["outcome"] = outcome
 
 
 class DirectoryInUseError(StorageError):

@@ -138,8 +138,9 @@ def load(directory: str) -> None:
     last_seen = reader.recv()
     reading.join()
     print(f"  {everything:,} flights from {len(AIRPORTS)} processes in {finished - started:.2f} s")
-    behind = max(last_seen - finished, 0.0) * 1000
-    print(f"  the reader had seen the last one {behind:.0f} ms after the last writer ended")
+    behind = (last_seen - finished) * 1000
+    when = f"{behind:.0f} ms after" if behind > 0 else f"{-behind:.0f} ms before"
+    print(f"  the reader, in a process of its own, saw the last one {when} the last writer ended")
 
 
 # ------------------------------------------------------------------ the questions

@@ -262,8 +262,11 @@ class Dispatcher(RecordAccumulator):
                 self._unsynced[queue] = None
 
     def _sync_all(self) -> None:
-        """Sync every partition that waits for it; on a disk, several files at a time."""
-        queues = list(self._unsynced)
+        """Sync every partition that waits for it."""
+        self._sync_queues(list(self._unsynced))
+
+    def _sync_queues(self, queues: list[PartitionQueue]) -> None:
+        """Sync these partitions; on a disk, several files at a time. Takes the list apart."""
         helpers: list[threading.Thread] = []
 
         def work() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -53,6 +54,7 @@ class Producer(Dispatcher):
         super().__init__(engine, config, clock, random_below)
         self._sender = process_sender or sender.process_sender()
         self._idle_ticks = 0
+        self._hurried = False
         sender.register(self)
 
     def send_many(
@@ -139,8 +141,28 @@ class Producer(Dispatcher):
                     due = min(due, left)
             if queue.sealed:
                 self._drain(queue)
-        self._sync_all()
+        due = min(due, self._sync_due(now))
         return max(due, _SHORTEST_TICK_S) if self._stays_armed() else None
+
+    def _sync_due(self, now: float) -> float:
+        """Sync what nobody waits for; seconds until the rest of it is due.
+
+        Who waits for a record syncs it at once, and has the disk to himself: so what is younger
+        than a tick is left alone. A sync begun here would make him wait for two.
+        """
+        due = math.inf
+        hurried, self._hurried = self._hurried, False
+        queues = []
+        for queue in list(self._unsynced):
+            oldest = list(queue.unsynced)[:1]
+            left = oldest[0].created_s + _SYNC_TICK_S - now if oldest and not hurried else 0.0
+            if left > 0:
+                due = min(due, left)
+            else:
+                queues.append(queue)
+        if queues:
+            self._sync_queues(queues)
+        return due
 
     def _stays_armed(self) -> bool:
         if self.pending or self._unsynced:
@@ -165,6 +187,7 @@ class Producer(Dispatcher):
         if batch.state == SEALED:
             self._drain(batch.queue)
         if batch.state == WRITTEN:
+            self._hurried = True
             self._arm()
             self._sender.hurry()
 

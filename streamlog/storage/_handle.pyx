@@ -144,7 +144,8 @@ cdef class PartitionHandle:
     cdef int take(self, pthread_mutex_t* mutex, int64_t position, int64_t* holder) noexcept nogil:
         """Take the process's mutex and then the byte; LOCK_BUSY after one slice of waiting.
 
-        A short spin first: a hold lasts about a microsecond. Then naps of up to 1 ms.
+        A short spin first: a hold lasts about a microsecond. Then, for the mutex, a wait that
+        its release ends, and for the byte naps of up to 1 ms.
         """
         cdef int64_t deadline = 0
         cdef int tries = 0
@@ -172,7 +173,10 @@ cdef class PartitionHandle:
                     SLOT_SYNC_HOLDER if position >= SYNC_LOCKS else SLOT_HOLDER
                 ]
                 return LOCK_BUSY
-            sl_nap(min(20 * (tries - 39), 1000))
+            if owns:
+                sl_nap(min(20 * (tries - 39), 1000))
+            else:
+                owns = sl_mutex_wait(mutex, deadline - monotonic_us()) == 0
 
     cdef void release(self, pthread_mutex_t* mutex, int64_t position) noexcept nogil:
         sl_lock(self.locks_fd, position, F_UNLCK)
@@ -273,15 +277,15 @@ cdef class PartitionHandle:
 
     cdef int64_t* last_synced(self) noexcept nogil:
         """The record that checks and has the higher number; NULL when neither checks."""
-        cdef int64_t* best = NULL
-        cdef int64_t* record
-        cdef int i
-        for i in range(2):
-            record = self.words + SLOT_SYNCED + 8 * i
-            if record[3] > 0 and record[4] == synced_checksum(self.words, record):
-                if best == NULL or record[3] > best[3]:
-                    best = record
-        return best
+        cdef int64_t* newer = self.words + SLOT_SYNCED
+        cdef int64_t* older = newer + 8
+        if older[3] > newer[3]:
+            newer, older = older, newer
+        if newer[3] > 0 and newer[4] == synced_checksum(self.words, newer):
+            return newer
+        if older[3] > 0 and older[4] == synced_checksum(self.words, older):
+            return older
+        return NULL
 
     cdef void store_synced(
         self, int64_t* last, int64_t segment, int64_t position, int64_t offset

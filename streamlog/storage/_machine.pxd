@@ -7,6 +7,7 @@ cdef extern from "_machine.h" nogil:
     int F_RDLCK, F_WRLCK, F_UNLCK
     int pthread_mutex_init(pthread_mutex_t* mutex, void* attributes)
     int pthread_mutex_trylock(pthread_mutex_t* mutex)
+    int sl_mutex_wait(pthread_mutex_t* mutex, int64_t microseconds)
     int pthread_mutex_unlock(pthread_mutex_t* mutex)
     int pthread_mutex_destroy(pthread_mutex_t* mutex)
     int sl_lock(int fd, int64_t position, int kind)

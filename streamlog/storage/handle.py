@@ -112,7 +112,7 @@ class PartitionHandle:
         nap = 0.000_02
         owns = False
         while True:
-            owns = owns or mutex.acquire(blocking=False)
+            owns = owns or mutex.acquire(timeout=max(deadline - time.monotonic(), 0))
             if owns and self._filesystem.lock(self._locks, position, 1, exclusive=True):
                 self._set_word(holder_word, os.getpid())
                 return codes.OK, 0

@@ -102,6 +102,7 @@ class Engine:
             log, opening.shared, opening.meta, opening.filesystem, opening.clock
         )
         self._factory.metadata = self.metadata
+        self.partitions.make_under(self.metadata.lock)
         self.producer_ids = ProducerIds(self.metadata)
         if is_new:
             self.metadata.change(lambda _: metadata_records.bootstrap())

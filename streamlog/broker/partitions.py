@@ -43,10 +43,18 @@ class OpenPartitions:
         self._make = make
         self._budget = budget
         # Two locks: making a log looks at the metadata, whose log asks for room under its own.
-        self._making = threading.Lock()
+        self._making = threading.RLock()
         self._counting = threading.Lock()
         self._logs: dict[Key, PartitionLog] = {}
         self._in_use: OrderedDict[Key, PartitionLog] = OrderedDict()  # longest unused first
+
+    def make_under(self, lock: threading.RLock) -> None:
+        """Make logs under the metadata's own lock from now on.
+
+        Making one looks at the metadata, and who holds its lock asks for logs: with a lock of
+        their own, two such threads would wait for each other.
+        """
+        self._making = lock
 
     def get(self, topic_id: bytes, partition: int, topic: str) -> PartitionLog:
         """The partition's log."""

@@ -54,6 +54,7 @@ class ReadOnlyEngine(Engine):
             self._opening.clock,
         )
         self._factory.metadata = self.metadata
+        self.partitions.make_under(self.metadata.lock)
         self.producer_ids = ProducerIds(self.metadata)
         self.metadata.refresh()
 

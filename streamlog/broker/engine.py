@@ -26,6 +26,7 @@ from streamlog.clock import SYSTEM_CLOCK, Clock
 from streamlog.config import OpenConfig
 from streamlog.errors import ClosedError, ForkedHandleError, StreamlogError
 from streamlog.protocol import Uuid
+from streamlog.storage.checkpoints import forget_topic
 from streamlog.storage.filesystem import OS_FILESYSTEM, Filesystem
 from streamlog.storage.names import METADATA_TOPIC
 from streamlog.storage.partition_log import PartitionLog
@@ -211,6 +212,8 @@ class Engine:
     ) -> TopicDescription:
         """Create a topic; it is on the disk when this returns. See `topics.create_topic`."""
         self.check_writable()
+        if isinstance(name, str) and name not in self.refresh().topics:
+            self._forget_checkpoints(name)  # who deleted one of that name may have died over it
         return topics.describe_topic(
             topics.create_topic(self.metadata, name, partitions, settings or {})
         )
@@ -228,8 +231,13 @@ class Engine:
         """
         self.check_writable()
         removed = topics.remove_topic(self.metadata, name)
+        self._forget_checkpoints(name)
         for partition in removed.partitions:
             delete_partition(self._opening, self.partitions, removed, partition)
+
+    def _forget_checkpoints(self, topic: str) -> None:
+        with self.metadata.log.locked():
+            forget_topic(self._opening.filesystem, self.place.path, topic)
 
     # ---------------------------------------------------------------- partitions
 

@@ -76,9 +76,7 @@ def open_directory(
     Raises `DirectoryInUseError`, `LockTimeoutError`, and what `identify` raises.
     """
     identify(filesystem, place, read_only=False)
-    lock = DirectoryLock(
-        filesystem, place.path, timeout_ms=lock_timeout_ms, clock=clock, mode=mode
-    )
+    lock = DirectoryLock(filesystem, place.path, timeout_ms=lock_timeout_ms, clock=clock, mode=mode)
     files: list[int] = []
     try:
         alone = lock.acquire()
@@ -128,10 +126,11 @@ def _begin_recovery(opening: Opening) -> None:
     opening.believed = (
         opening.same_file
         and not opening.clean
-        and header.state == shared.STATE_LIVE
+        and header.state in {shared.STATE_LIVE, shared.STATE_RESUMING}
         and header.boot_id == boot_id
     )
-    state.set_header_state(shared.STATE_RECOVERING)
+    # Whoever comes after a recoverer that died has to know of poisoned partitions, too.
+    state.set_header_state(shared.STATE_RESUMING if opening.believed else shared.STATE_RECOVERING)
     state.advance_progress(os.getpid())
     identity = filesystem.identity(opening.shared_descriptor)
     state.initialize_header(boot_id, identity.device, identity.inode)

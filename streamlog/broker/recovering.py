@@ -21,7 +21,11 @@ from streamlog.config import TopicConfig
 from streamlog.errors import CorruptDirectoryError
 from streamlog.protocol import Uuid
 from streamlog.storage import names
-from streamlog.storage.checkpoints import read_offset_checkpoint, write_offset_checkpoint
+from streamlog.storage.checkpoints import (
+    forget_topic,
+    read_offset_checkpoint,
+    write_offset_checkpoint,
+)
 from streamlog.storage.leader_epochs import write_leader_epochs
 from streamlog.storage.partition_metadata import (
     read_partition_metadata,
@@ -317,10 +321,12 @@ class DirectoryRecovery:
         if expected and topic is not None and found in (None, topic.topic_id):
             return
         if found is not None and Uuid(found) in image.removed:
+            forget_topic(self._filesystem, self._path, folder.rpartition("-")[0])
             remove_folder(self._filesystem, set_aside(self._filesystem, path, "-delete"))
-        elif expected:
+        elif expected or found is None:
             aside = set_aside(self._filesystem, path, "-stray")
-            self._problem(f"{folder} belongs to another topic id and was set aside as {aside}")
+            whose = "no topic that it says" if found is None else "another topic id"
+            self._problem(f"{folder} belongs to {whose} and was set aside as {aside}")
         else:
             self._problem(f"the metadata does not know {folder}, which was left alone")
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streamlog.errors import CorruptDirectoryError
+from streamlog.storage.names import HIGH_WATERMARKS, LOG_STARTS, RECOVERY_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -90,6 +91,22 @@ def write_offset_checkpoint(
 ) -> None:
     """Replace a directory's checkpoint atomically and durably."""
     filesystem.write_atomically(path, format_offset_checkpoint(offsets))
+
+
+def forget_topic(filesystem: Filesystem, directory: str, topic: str) -> None:
+    """Take a topic out of the checkpoints in `directory`: they know topics by name only.
+
+    What they say of a deleted topic would later be believed of another one of that name.
+    """
+    for name in (RECOVERY_POINTS, LOG_STARTS, HIGH_WATERMARKS):
+        path = f"{directory}/{name}"
+        try:
+            offsets = read_offset_checkpoint(filesystem, path)
+        except CorruptDirectoryError:
+            continue  # it vouches for nothing, and is written anew when the directory is closed
+        kept = {key: offset for key, offset in offsets.items() if key[0] != topic}
+        if kept != offsets:
+            write_offset_checkpoint(filesystem, path, kept)
 
 
 def int_or_none(text: str) -> int | None:

@@ -17,11 +17,11 @@ from streamlog.errors import CorruptRecordError
 from streamlog.storage import append_outcome as codes
 from streamlog.storage import failures
 from streamlog.storage.leader_epochs import read_leader_epochs, write_leader_epochs
-from streamlog.storage.names import CLEANED, LOG, parse_segment_name, segment_name
+from streamlog.storage.names import LOG, parse_segment_name, segment_name
+from streamlog.storage.rewriting import copy_segment, rewrite_identity, swap_in
 from streamlog.storage.segment_scan import SegmentScan, open_for_scan, scan_on
 from streamlog.storage.shared import PartitionState, SyncedEnd
-from streamlog.storage.sync import sync_identity, sync_names
-from streamlog.storage.tearing import copy_range
+from streamlog.storage.sync import sync_names
 
 if TYPE_CHECKING:
     from streamlog.storage.filesystem import Filesystem
@@ -45,12 +45,16 @@ def recover_poisoned(
         state = log.state()
         if not state.poisoned:
             return False
-        bases = _unsynced_bases(filesystem, log.directory, slots.read_synced(log.slot), state)
-        for base_offset in bases:
-            _copy_proved(filesystem, log, base_offset, state)
+        synced = slots.read_synced(log.slot)
+        names: list[str] = []
+        for base_offset in _unsynced_bases(filesystem, log.directory, synced, state):
+            names += _copy_proved(filesystem, log, base_offset, state)
         epoch = bump_epoch()
         with log.locked():
-            _swap(filesystem, log, bases)
+            swap_in(filesystem, log.directory, names)
+            if synced is None:
+                rewrite_identity(filesystem, log.directory)
+            sync_names(filesystem, log.directory)
             epochs = read_leader_epochs(filesystem, log.directory)
             if epochs.assign(epoch, state.log_end):
                 write_leader_epochs(filesystem, log.directory, epochs)
@@ -82,7 +86,7 @@ def _unsynced_bases(
 
 def _copy_proved(
     filesystem: Filesystem, log: PartitionLog, base_offset: int, state: PartitionState
-) -> None:
+) -> list[str]:
     """Copy a segment beside itself, synced, after checking every batch of it."""
     path = f"{log.directory}/{segment_name(base_offset, LOG)}"
     size = filesystem.file_size(path)
@@ -103,19 +107,8 @@ def _copy_proved(
             position=scan.position,
             offset=scan.next_offset,
         )
-    copy_range(filesystem, path, 0, end, path + CLEANED)
-
-
-def _swap(filesystem: Filesystem, log: PartitionLog, bases: list[int]) -> None:
-    """Each copy takes its segment's name; each step leaves bytes that are the same.
-
-    The failed sync may have been the folder's first, whose names nobody synced yet.
-    """
-    for base_offset in bases:
-        path = f"{log.directory}/{segment_name(base_offset, LOG)}"
-        filesystem.rename(path + CLEANED, path)
-    sync_identity(filesystem, log.directory)
-    sync_names(filesystem, log.directory)
+    sealed = base_offset != state.base_offset
+    return copy_segment(filesystem, log.directory, base_offset, end, sealed=sealed)
 
 
 @contextmanager

@@ -10,9 +10,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamlog.storage.names import CLEANED, LOG, segment_name
+from streamlog.storage.names import (
+    CLEANED,
+    LEADER_EPOCHS,
+    LOG,
+    OFFSET_INDEX,
+    PARTITION_METADATA,
+    TIME_INDEX,
+    segment_name,
+)
 from streamlog.storage.shared import SyncedEnd
-from streamlog.storage.sync import sync_identity, sync_names
+from streamlog.storage.sync import sync_names
 from streamlog.storage.tearing import copy_range
 
 if TYPE_CHECKING:
@@ -31,18 +39,53 @@ def rewrite_unsynced(
     state = found.state
     first = -1 if found.synced is None else found.synced.segment
     rewritten = [base for base in segments if first <= base <= state.base_offset]
+    names: list[str] = []
     for base_offset in rewritten:
-        path = f"{directory}/{segment_name(base_offset, LOG)}"
-        copy = f"{path}{CLEANED}"
-        size = filesystem.file_size(path)
-        copy_range(filesystem, path, 0, size, copy)
-    for base_offset in rewritten:
-        path = f"{directory}/{segment_name(base_offset, LOG)}"
-        filesystem.rename(f"{path}{CLEANED}", path)
+        names += copy_segment(
+            filesystem,
+            directory,
+            base_offset,
+            filesystem.file_size(f"{directory}/{segment_name(base_offset, LOG)}"),
+            sealed=base_offset != state.base_offset,
+        )
+    swap_in(filesystem, directory, names)
     if found.synced is None:
-        sync_identity(filesystem, directory)
+        rewrite_identity(filesystem, directory)
     sync_names(filesystem, directory)
     found.state = state._replace(poisoned=0)
     found.synced = SyncedEnd(state.base_offset, state.end_position, state.log_end)
     # What others saw before the failure may have differed: readers have to look again.
     found.lost_tail = True
+
+
+def copy_segment(
+    filesystem: Filesystem, directory: str, base_offset: int, end: int, *, sealed: bool
+) -> list[str]:
+    """Copy a segment up to byte `end` beside itself, synced; the names of the files copied.
+
+    With its indexes when it is sealed: nobody writes or syncs those again.
+    """
+    log = segment_name(base_offset, LOG)
+    copy_range(filesystem, f"{directory}/{log}", 0, end, f"{directory}/{log}{CLEANED}")
+    copied = [log]
+    for suffix in (OFFSET_INDEX, TIME_INDEX) if sealed else ():
+        name = segment_name(base_offset, suffix)
+        path = f"{directory}/{name}"
+        if filesystem.exists(path):
+            copy_range(filesystem, path, 0, filesystem.file_size(path), path + CLEANED)
+            copied.append(name)
+    return copied
+
+
+def swap_in(filesystem: Filesystem, directory: str, names: list[str]) -> None:
+    """Give each copy its file's name; each step leaves bytes that are the same."""
+    for name in names:
+        filesystem.rename(f"{directory}/{name}{CLEANED}", f"{directory}/{name}")
+
+
+def rewrite_identity(filesystem: Filesystem, directory: str) -> None:
+    """Write anew what says whose the folder is: its sync may be the one that failed."""
+    for name in (PARTITION_METADATA, LEADER_EPOCHS):
+        path = f"{directory}/{name}"
+        if filesystem.exists(path):
+            filesystem.write_atomically(path, filesystem.read_file(path))

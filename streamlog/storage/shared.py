@@ -45,6 +45,7 @@ STATE_ABSENT = 0
 STATE_RECOVERING = 1
 STATE_LIVE = 2
 STATE_CLOSED = 3
+STATE_RESUMING = 4  # recovering, and the slots are still to be believed
 
 SLOT_WORDS = 72
 SLOT_SIZE = SLOT_WORDS * WORD

@@ -103,7 +103,9 @@ class UncleanRecovery:
         """The segment that holds the durable mark; the first one when all are behind it."""
         if self._mark.segment in segments:
             return segments.index(self._mark.segment)
-        below = [index for index, base in enumerate(segments) if base <= self._mark.offset]
+        # Where the mark is a segment's start, the end of the one before was the active one's:
+        # what its roll added to its indexes may not be on the disk.
+        below = [index for index, base in enumerate(segments) if base < self._mark.offset]
         first = below[-1] if below else 0
         while first > 0 and self._is_empty(segments[first]):
             first -= 1  # perhaps a roll that was given up: the data is in the one before

@@ -9,6 +9,7 @@ whole life, of which the median is taken.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import statistics
 import time
@@ -46,7 +47,7 @@ def live(options: Options, partitions: int, values: list[bytes]) -> list[float]:
         marks.append(time.perf_counter())
     assert count == partitions + len(values), f"{count} records came back"
     shutil.rmtree(path)
-    return [after - before for before, after in zip(marks, marks[1:], strict=False)]
+    return [after - before for before, after in itertools.pairwise(marks)]
 
 
 def measure(options: Options) -> list[Result]:

@@ -39,6 +39,9 @@ cdef class PartitionHandle:
 
     cdef int take(self, pthread_mutex_t* mutex, int64_t position, int64_t* holder) noexcept nogil
     cdef void release(self, pthread_mutex_t* mutex, int64_t position) noexcept nogil
+    cdef int keep_unless_interrupted(
+        self, pthread_mutex_t* mutex, int64_t position
+    ) except -1
     cdef int64_t* state(self) noexcept nogil
     cdef void change_files(
         self, int log_fd, int offset_index_fd, int time_index_fd, int64_t base_offset

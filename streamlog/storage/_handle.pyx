@@ -4,6 +4,7 @@
 `_append.pyx` builds the append path on it. `handle.py` is the specification.
 """
 
+from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t
 
@@ -22,6 +23,7 @@ assert (_codes.BEHIND_PRODUCERS, _codes.DELETED) == (BEHIND_PRODUCERS, DELETED)
 assert (_codes.POISONED, _codes.LOCK_BUSY) == (POISONED, LOCK_BUSY)
 assert (_codes.SYSTEM_ERROR, _codes.TOO_LARGE) == (SYSTEM_ERROR, TOO_LARGE)
 assert (_codes.MALFORMED, _codes.NEEDS_SEGMENTS) == (MALFORMED, NEEDS_SEGMENTS)
+assert _codes.SYNC_FAILED == SYNC_FAILED
 assert (_layout.SLOT_INTENDED_END, _layout.SLOT_SEQUENCE) == (SLOT_INTENDED_END, SLOT_SEQUENCE)
 assert (_layout.SLOT_STATE, _layout.SLOT_SYNCED) == (SLOT_STATE, SLOT_SYNCED)
 assert (_layout.SLOT_FLAGS, _layout.SLOT_HOLDER) == (SLOT_FLAGS, SLOT_HOLDER)
@@ -182,6 +184,20 @@ cdef class PartitionHandle:
         sl_lock(self.locks_fd, position, F_UNLCK)
         pthread_mutex_unlock(mutex)
 
+    cdef int keep_unless_interrupted(
+        self, pthread_mutex_t* mutex, int64_t position
+    ) except -1:
+        """Raise a signal that came while a lock was waited for, without the lock.
+
+        Raised behind the call, before its caller can let go, it would leave the lock held.
+        """
+        try:
+            PyErr_CheckSignals()
+        except BaseException:
+            self.release(mutex, position)
+            raise
+        return 0
+
     def lock(self):
         """Hold the partition's lock for a structural change; (code, holder). Not re-entrant."""
         cdef int64_t holder = 0
@@ -190,6 +206,7 @@ cdef class PartitionHandle:
             code = self.take(&self.mutex, PARTITION_LOCKS + self.slot, &holder)
         if code == OK:
             self.words[SLOT_HOLDER] = self.pid
+            self.keep_unless_interrupted(&self.mutex, PARTITION_LOCKS + self.slot)
         return code, holder
 
     def unlock(self):
@@ -203,6 +220,7 @@ cdef class PartitionHandle:
             code = self.take(&self.sync_mutex, SYNC_LOCKS + self.slot, &holder)
         if code == OK:
             self.words[SLOT_SYNC_HOLDER] = self.pid
+            self.keep_unless_interrupted(&self.sync_mutex, SYNC_LOCKS + self.slot)
         return code, holder
 
     def unlock_sync(self):
@@ -227,7 +245,8 @@ cdef class PartitionHandle:
         """Put everything below offset `needed` on the disk, unless another's sync already did.
 
         `NEEDS_SEGMENTS`: the last synced end lies in an earlier segment, which `sync.py` syncs
-        first. Returns `SyncResult`.
+        first. `SYNC_FAILED`: the disk refused, and the sync byte is still held, for the caller
+        to poison the partition before anybody else syncs. Returns `SyncResult`.
         """
         cdef Result result
         cdef int code
@@ -237,7 +256,8 @@ cdef class PartitionHandle:
             if code == OK:
                 self.words[SLOT_SYNC_HOLDER] = self.pid
                 code = self.sync_locked(needed, &result)
-                self.release(&self.sync_mutex, SYNC_LOCKS + self.slot)
+                if code != SYNC_FAILED:
+                    self.release(&self.sync_mutex, SYNC_LOCKS + self.slot)
         return SyncResult(code, result.next_offset, result.detail)
 
     cdef int sync_locked(self, int64_t needed, Result* result) noexcept nogil:
@@ -259,7 +279,7 @@ cdef class PartitionHandle:
         if synced == NULL or synced[0] != base or self.path_generation != state[PATH_GENERATION]:
             return NEEDS_SEGMENTS
         if self.retired_count or fdatasync_retrying(fd, &result.detail):
-            return SYSTEM_ERROR if result.detail else NEEDS_SEGMENTS
+            return SYNC_FAILED if result.detail else NEEDS_SEGMENTS
         self.store_synced(synced, base, state[END_POSITION], state[LOG_END])
         result.next_offset = state[LOG_END]
         return OK

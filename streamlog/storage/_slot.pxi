@@ -47,3 +47,4 @@ cdef enum:
     TOO_LARGE = 8
     MALFORMED = 9
     NEEDS_SEGMENTS = 10
+    SYNC_FAILED = 11

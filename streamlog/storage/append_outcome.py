@@ -15,6 +15,7 @@ SYSTEM_ERROR = 7  # `detail` is the errno; nothing was published
 TOO_LARGE = 8  # larger than a whole segment
 MALFORMED = 9  # the bytes are not whole version-2 batches
 NEEDS_SEGMENTS = 10  # sync: segments before the active one are to be synced first
+SYNC_FAILED = 11  # `detail` is the errno; the sync byte is still held, for the caller to poison
 
 
 class AppendResult(NamedTuple):

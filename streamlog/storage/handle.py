@@ -155,15 +155,20 @@ class PartitionHandle:
         """Put everything below offset `needed` on the disk, unless another's sync already did.
 
         `NEEDS_SEGMENTS`: the last synced end lies in an earlier segment, which `sync.py` syncs
-        first.
+        first. `SYNC_FAILED`: the disk refused, and the sync byte is still held, for the caller
+        to poison the partition before anybody else syncs.
         """
         code, holder = self.lock_sync()
         if code != codes.OK:
             return SyncResult(code, 0, holder)
         try:
-            return self._sync_locked(needed)
-        finally:
+            result = self._sync_locked(needed)
+        except BaseException:
             self.unlock_sync()
+            raise
+        if result.code != codes.SYNC_FAILED:
+            self.unlock_sync()
+        return result
 
     def _sync_locked(self, needed: int) -> SyncResult:
         synced = self._slots.read_synced(self.slot)
@@ -181,6 +186,6 @@ class PartitionHandle:
         try:
             self._filesystem.fdatasync(descriptor)
         except OSError as error:
-            return SyncResult(codes.SYSTEM_ERROR, 0, error.errno or 0)
+            return SyncResult(codes.SYNC_FAILED, 0, error.errno or 0)
         self._slots.store_synced(self.slot, SyncedEnd(base, state.end_position, state.log_end))
         return SyncResult(codes.OK, state.log_end, 0)

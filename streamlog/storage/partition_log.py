@@ -330,7 +330,11 @@ class PartitionLog:
             elif result.code == codes.POISONED:
                 raise failures.poisoned(self, result.detail, outcome="unknown")
             else:
-                self._poison(result.detail)
+                try:
+                    self._poison(result.detail)
+                finally:
+                    if result.code == codes.SYNC_FAILED:
+                        self._writer.unlock_sync()
                 raise failures.poisoned(self, result.detail, outcome="unknown")
 
     def _sync_segments(self, up_to: int) -> int | None:
@@ -340,6 +344,8 @@ class PartitionLog:
             return None
         retired = self._writer.take_retired()
         try:
+            if self.state().poisoned:  # meanwhile: a second sync would say that all is well
+                return None
             synced = self._slots.read_synced(self.slot)
             if synced is not None and synced.offset >= up_to and not retired:
                 return synced.offset

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,40 @@ def test_what_the_disk_lost_is_not_taken_for_recovered(
     assert engine.report is not None
     assert engine.report.lost[0].torn_files
     engine.close()
+
+
+@pytest.mark.parametrize("first_failure", ["active segment", "folder"])
+def test_a_second_thread_does_not_sync_what_the_first_could_not(
+    disk: FailingDisk, path: str, first_failure: str
+) -> None:
+    """The kernel reports an error once: whoever syncs the file next is told that all is well."""
+    engine = Engine.open(path, filesystem=disk)
+    engine.create_topic("a")
+    log = engine.partition("a", 0)
+    append(log, b"safe", acks=-1 if first_failure == "active segment" else 1)
+    append(log, b"doubtful")
+    disk.failing = "a-0"
+    outcomes: list[object] = []
+    poison = log._poison
+
+    def sync_again() -> None:
+        try:
+            outcomes.append(log.sync(log.log_end))
+        except PartitionPoisonedError:
+            outcomes.append("poisoned")
+
+    second = threading.Thread(target=sync_again)
+
+    def slow_poison(number: int) -> None:
+        disk.failing = ""
+        second.start()
+        second.join(0.2)  # it ends here only if nothing keeps it from syncing
+        poison(number)
+
+    log._poison = slow_poison  # type: ignore[method-assign]
+    with pytest.raises(PartitionPoisonedError):
+        log.sync(log.log_end)
+    second.join(10)
+    assert outcomes == ["poisoned"]
+    with pytest.raises(PartitionPoisonedError):
+        engine.close()

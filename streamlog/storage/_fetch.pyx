@@ -9,7 +9,7 @@ cdef enum:
     HEADER = 61
 
 
-def whole_batches(const unsigned char[::1] view, int64_t expected):
+def whole_batches(const unsigned char[::1] view, int64_t expected, int64_t wanted=-1):
     """The bytes of the whole batches at the start of `view`, and the next offset."""
     cdef int64_t length = view.shape[0], position = 0, size, base_offset
     cdef const unsigned char* at
@@ -23,6 +23,10 @@ def whole_batches(const unsigned char[::1] view, int64_t expected):
             break
         if size > length - position:
             break
+        if wanted >= 0 and (wanted < base_offset or wanted > base_offset + last_delta):
+            break
         position += size
         expected = base_offset + last_delta + 1
+        if wanted >= 0:
+            wanted = expected
     return position, expected

@@ -36,6 +36,10 @@ class BatchHeader(NamedTuple):
         """The byte behind the batch."""
         return self.position + self.size
 
+    def holds(self, offset: int) -> bool:
+        """Whether `offset` is among those it spans."""
+        return self.base_offset <= offset <= self.last_offset
+
 
 def read_header(
     data: BytesLike, at: int, position: int, limit: int, first_offset: int

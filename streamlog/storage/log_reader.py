@@ -68,11 +68,12 @@ class LogReader:
         self._map_length = map_length
         self._writable = writable
         self._lock = threading.Lock()
-        self._generation = -1
         self._path_generation = -1
-        self._bases: list[int] = []
+        self._listing: tuple[int, list[int]] = (-1, [])  # of which generation: one store
         self._segments: dict[int, LogSegment] = {}
         self.open_descriptors = 0  # none where maps work
+        #: Whether offsets may be missing: compaction removes them, and only damage else.
+        self.has_gaps = False
 
     def close(self) -> None:
         """Forget every segment; views that somebody holds stay valid. Idempotent."""
@@ -80,35 +81,36 @@ class LogReader:
             for segment in self._segments.values():
                 segment.close()
             self._segments.clear()
-            self._bases = []
-            self._generation = -1
+            self._listing = (-1, [])
             self.open_descriptors = 0
 
     # ---------------------------------------------------------------- segments
 
     def bases(self, state: PartitionState) -> list[int]:
         """The base offsets of the segments of `state`'s generation, ascending."""
-        if state.generation != self._generation:
+        generation, bases = self._listing
+        if generation != state.generation:
             with self._lock:
-                self._reload(state)
-        return self._bases
+                bases = self._reload(state)
+        return bases
 
-    def _reload(self, state: PartitionState) -> None:
+    def _reload(self, state: PartitionState) -> list[int]:
         found = []
         for name in self._filesystem.listdir(self._directory):
             parsed = parse_segment_name(name)
             if parsed is not None and parsed.suffix == LOG:
                 found.append(parsed.base_offset)
         # A file above the active segment is one that somebody is about to publish, or died over.
-        self._bases = sorted(base for base in found if base <= state.base_offset)
+        bases = sorted(base for base in found if base <= state.base_offset)
         replaced = state.path_generation != self._path_generation
         for base in list(self._segments):
             # The former active segment was opened for growing: it is sealed now.
             if replaced or base not in found or base == max(self._segments):
                 self._segments.pop(base).close()
-        self._generation = state.generation
+        self._listing = (state.generation, bases)
         self._path_generation = state.path_generation
         self._count_descriptors()
+        return bases
 
     def _count_descriptors(self) -> None:
         self.open_descriptors = sum(segment.descriptors for segment in self._segments.values())
@@ -190,16 +192,21 @@ class LogReader:
             bases = self.bases(state)
             at = bisect_right(bases, base)
             if at == len(bases):
+                if not self.has_gaps:
+                    raise segment.damaged(limit, limit, offset)
                 return Fetched(_NOTHING, offset, state.log_end, None, "", 0)
             base, position = bases[at], 0
             segment = self.segment(base, state)
             limit, _ = self.limits(base, segment, state)
+        wanted = -1 if self.has_gaps else offset
         view = segment.view(position, min(max_bytes, limit - position))
-        length, next_offset = whole_batches(view, base)
+        length, next_offset = whole_batches(view, base, wanted)
         if length == 0:
             end = segment.whole_batches_end(position, limit, max_bytes)
             view = segment.view(position, end - position)
-            length, next_offset = whole_batches(view, base)
+            length, next_offset = whole_batches(view, base, wanted)
+            if length == 0:
+                raise segment.damaged(position, limit, offset)
         cursor = FetchCursor(next_offset, base, position + length, state.path_generation)
         if length < len(view):
             view = view[:length]

@@ -91,20 +91,21 @@ class PartitionLog:
         self._writer = system.open_writer(
             filesystem, slots, slot, directory, locks_descriptor, settings.file_mode
         )
-        self.configure(config)
         self._reader = LogReader(
             filesystem,
             directory,
             topic,
             partition,
-            map_length=self._writer.segment_bytes if settings.use_maps else 0,
+            map_length=config.segment_bytes if settings.use_maps else 0,
             writable=not settings.read_only,
         )
+        self.configure(config)
         self._producers = ProducerTracker(filesystem, directory, self.fetch)
 
     def configure(self, config: TopicConfig) -> None:
         """Take over settings that changed."""
         self.config = config
+        self._reader.has_gaps = config.is_compacted
         writer = self._writer
         writer.segment_bytes = config.segment_bytes
         writer.segment_ms = config.segment_ms

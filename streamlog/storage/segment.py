@@ -147,7 +147,7 @@ class LogSegment:
             header = read_header(window, end - window_start, end, limit, expected)
             if header is None:
                 if end == position:
-                    raise self._damaged(position, limit, self._offset_at(position, limit))
+                    raise self.damaged(position, limit, self._offset_at(position, limit))
                 break
             if end > position and header.end - position > max_bytes:
                 break
@@ -162,25 +162,32 @@ class LogSegment:
         offset_index_size: int | None = None,
         time_index_size: int | None = None,
         min_offset: int = 0,
+        end_offset: int | None = None,
     ) -> OffsetAndTimestamp | None:
         """The first record at or after `min_offset` whose timestamp is at least `timestamp`.
 
         What Kafka's ListOffsets answers for one segment; None when there is none here.
+        `end_offset` is where the next segment starts, given when no offset may be missing
+        before it: a batch that is not where it should be is damage then, and not passed over.
         """
         start = max(
             min_offset, self._offset_before(timestamp, limit, offset_index_size, time_index_size)
         )
         position = self.find_batch(start, limit, offset_index_size)
-        expected = self.base_offset
+        lowest, expected = self.base_offset, start
         while position < limit:
-            header = self.header_at(position, limit, expected)
+            header = self.header_at(position, limit, lowest)
             if header is None:
-                header = self._behind_damage(position, limit, expected, expected)
-            if header.max_timestamp >= timestamp:
-                found = self._first_record_at(header, timestamp, min_offset)
-                if found is not None:
-                    return found
-            position, expected = header.end, header.last_offset + 1
+                header = self._behind_damage(position, limit, lowest, lowest)
+            if end_offset is not None and not header.holds(expected):
+                raise self.damaged(position, limit, expected)
+            found = self._first_record_at(header, timestamp, min_offset)
+            if found is not None:
+                return found
+            position = header.end
+            lowest = expected = header.last_offset + 1
+        if end_offset is not None and expected < end_offset:
+            raise self.damaged(limit, limit, expected)
         return None
 
     def largest_timestamp(
@@ -211,7 +218,9 @@ class LogSegment:
         self, header: BatchHeader, timestamp: int, min_offset: int
     ) -> OffsetAndTimestamp | None:
         batch = RecordBatch(self._log.view(header.position, header.size))
-        batch.check()
+        batch.check()  # also of a batch that is passed over: by a timestamp that is its own
+        if batch.max_timestamp < timestamp:
+            return None
         for record in batch.records(self.topic, self.partition, min_offset):
             if record.timestamp >= timestamp:
                 return OffsetAndTimestamp(record.offset, record.timestamp, batch.leader_epoch)
@@ -313,9 +322,10 @@ class LogSegment:
         found = find_batch_behind(self._log.view(position, limit - position), position, expected)
         if found is not None and expected < found.base_offset <= wanted:
             return found
-        raise self._damaged(position, limit, expected)
+        raise self.damaged(position, limit, expected)
 
-    def _damaged(self, position: int, limit: int, offset: int) -> CorruptRecordError:
+    def damaged(self, position: int, limit: int, offset: int) -> CorruptRecordError:
+        """The error for `position`, where the batch that holds `offset` should stand."""
         found = find_batch_behind(self._log.view(position, limit - position), position, offset)
         next_offset = None if found is None else found.base_offset
         goes_on = "none can be read behind it" if found is None else f"go on at {next_offset}"

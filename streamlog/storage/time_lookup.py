@@ -16,17 +16,17 @@ def find_time(
     """The first record in log order, from the log's start, whose timestamp is large enough."""
     if state.log_end == state.log_start:
         return None
-    for base in reader.bases(state):
+    bases = reader.bases(state)
+    for base, end_offset in zip(bases, [*bases[1:], state.log_end], strict=True):
         segment = reader.segment(base, state)
         limit, offset_index_size = reader.limits(base, segment, state)
-        if limit == 0:
-            continue
         found = segment.find_time(
             timestamp,
             limit,
             offset_index_size=offset_index_size,
             time_index_size=_time_index_size(base, state),
             min_offset=state.log_start,
+            end_offset=None if reader.has_gaps else end_offset,
         )
         if found is not None:
             return found

@@ -9,11 +9,13 @@ _PREFIX = struct.Struct(">qiib")  # base offset, length, leader epoch, magic
 _LAST_DELTA = struct.Struct(">i")
 
 
-def whole_batches(view: memoryview, expected: int) -> tuple[int, int]:
+def whole_batches(view: memoryview, expected: int, wanted: int = -1) -> tuple[int, int]:
     """The bytes of the whole version-2 batches at the start of `view`, and the next offset.
 
     Stops before a batch that is cut off, or that cannot stand there: its offset below
-    `expected`, its length or its magic wrong. (0, expected) when not even one batch is there.
+    `expected`, its length or its magic wrong. With `wanted`, an offset that the first batch has
+    to hold, no offset may be missing between batches either: the checksum does not cover a
+    batch's base offset. (0, expected) when not even one batch is there.
     """
     position = 0
     while len(view) - position >= _HEADER:
@@ -24,6 +26,9 @@ def whole_batches(view: memoryview, expected: int) -> tuple[int, int]:
             break
         if size > len(view) - position:
             break
+        if wanted >= 0 and not base_offset <= wanted <= base_offset + last_delta:
+            break
         position += size
         expected = base_offset + last_delta + 1
+        wanted = expected if wanted >= 0 else -1
     return position, expected

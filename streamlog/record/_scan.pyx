@@ -3,6 +3,9 @@
 
 cimport cython
 from cpython.buffer cimport PyBUF_READ, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport (
+    PyByteArray_AS_STRING, PyByteArray_GET_SIZE, PyByteArray_Resize,
+)
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memchr
@@ -36,6 +39,7 @@ def scan_segment(
     Py_ssize_t bytes_since_index_entry=0,
     int64_t last_time_index_timestamp=-1,
     int32_t previous_leader_epoch=-1,
+    int64_t buffer_position=0,
 ):
     """Walk the whole batches in `buffer[start:end]` up to the first bad one.
 
@@ -44,7 +48,8 @@ def scan_segment(
     position `no_gaps_from` on exactly there; gaps are what compaction leaves. The `previous_...`
     values carry over from an earlier scan of the same segment. Index entries follow Kafka's rule
     (`LogSegment.append`): before a batch is added, when more than `index_interval_bytes` came
-    since the last entry.
+    since the last entry. The buffer begins at byte `buffer_position` of the segment: so count
+    the positions in index entries and of producer batches, while all others are the buffer's.
     """
     cdef Walk walk = Walk.__new__(Walk)
     if segment_base_offset < 0:
@@ -58,6 +63,7 @@ def scan_segment(
     walk.bytes_since_index_entry = bytes_since_index_entry
     walk.last_time_index_timestamp = last_time_index_timestamp
     walk.leader_epoch = previous_leader_epoch
+    walk.buffer_position = buffer_position
     cdef Py_buffer whole
     PyObject_GetBuffer(buffer, &whole, PyBUF_SIMPLE)
     try:
@@ -87,7 +93,7 @@ cdef bint crc_matches(const uint8_t* batch, Py_ssize_t size) except -1:
 cdef class Walk:
     """What has been gathered from the batches so far."""
 
-    cdef int64_t base_offset, next_offset, no_gaps_from
+    cdef int64_t base_offset, next_offset, no_gaps_from, buffer_position
     cdef int64_t max_timestamp, max_timestamp_offset, first_batch_max_timestamp
     cdef int64_t last_time_index_timestamp, last_producer_batch_end
     cdef int32_t leader_epoch
@@ -168,14 +174,18 @@ cdef class Walk:
         return True
 
     cdef int index(self, int64_t last_offset) except -1:
-        cdef uint8_t[12] entry
+        cdef Py_ssize_t size = PyByteArray_GET_SIZE(self.offset_index)
+        cdef uint8_t* entry
+        PyByteArray_Resize(self.offset_index, size + 8)
+        entry = <uint8_t*>PyByteArray_AS_STRING(self.offset_index) + size
         store32(entry, <int32_t>(last_offset - self.base_offset))
-        store32(entry + 4, <int32_t>self.position)
-        self.offset_index += (<char*>entry)[:8]
+        store32(entry + 4, <int32_t>(self.buffer_position + self.position))
         if self.max_timestamp > self.last_time_index_timestamp:
+            size = PyByteArray_GET_SIZE(self.time_index)
+            PyByteArray_Resize(self.time_index, size + 12)
+            entry = <uint8_t*>PyByteArray_AS_STRING(self.time_index) + size
             store64(entry, self.max_timestamp)
             store32(entry + 8, <int32_t>(self.max_timestamp_offset - self.base_offset))
-            self.time_index += (<char*>entry)[:12]
             self.last_time_index_timestamp = self.max_timestamp
         self.bytes_since_index_entry = 0
         return 0
@@ -192,7 +202,8 @@ cdef class Walk:
             ProducerBatch(
                 load64(batch + 43), load16(batch + 51), base_sequence, last_sequence,
                 load64(batch), last_offset, load64(batch + 35),
-                (attributes & 0x10) != 0, (attributes & 0x20) != 0, self.position,
+                (attributes & 0x10) != 0, (attributes & 0x20) != 0,
+                self.buffer_position + self.position,
             )
         )
         self.last_producer_batch_end = last_offset + 1

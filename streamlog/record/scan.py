@@ -39,6 +39,7 @@ def scan_segment(
     bytes_since_index_entry: int = 0,
     last_time_index_timestamp: int = -1,
     previous_leader_epoch: int = -1,
+    buffer_position: int = 0,
 ) -> ScanOutcome:
     """Walk the whole batches in `buffer[start:end]` up to the first bad one.
 
@@ -47,7 +48,8 @@ def scan_segment(
     position `no_gaps_from` on exactly there; gaps are what compaction leaves. The `previous_...`
     values carry over from an earlier scan of the same segment. Index entries follow Kafka's rule
     (`LogSegment.append`): before a batch is added, when more than `index_interval_bytes` came
-    since the last entry.
+    since the last entry. The buffer begins at byte `buffer_position` of the segment: so count
+    the positions in index entries and of producer batches, while all others are the buffer's.
     """
     view = memoryview(buffer).cast("B")
     if not 0 <= start <= end <= len(view):
@@ -61,6 +63,7 @@ def scan_segment(
     walk.bytes_since_index_entry = bytes_since_index_entry
     walk.last_time_index_timestamp = last_time_index_timestamp
     walk.leader_epoch = previous_leader_epoch
+    walk.buffer_position = buffer_position
     position = start
     stop: StopReason | None = None
     while position < end and stop is None:
@@ -115,6 +118,7 @@ class _Walk:
         self.next_offset = next_offset
         self.index_interval_bytes = index_interval_bytes
         self.no_gaps_from = MAX_INT64
+        self.buffer_position = 0
         self.batch_count = 0
         self.max_timestamp = self.max_timestamp_offset = -1
         self.first_batch_max_timestamp = -1
@@ -158,7 +162,7 @@ class _Walk:
 
     def _index(self, last_offset: int, position: int) -> None:
         self.offset_index += layout.INT32.pack(last_offset - self.base_offset)
-        self.offset_index += layout.INT32.pack(position)
+        self.offset_index += layout.INT32.pack(self.buffer_position + position)
         if self.max_timestamp > self.last_time_index_timestamp:
             self.time_index += layout.INT64.pack(self.max_timestamp)
             self.time_index += layout.INT32.pack(self.max_timestamp_offset - self.base_offset)
@@ -179,7 +183,7 @@ class _Walk:
                 max_timestamp=fields[8],
                 is_transactional=bool(attributes & layout.TRANSACTIONAL_BIT),
                 is_control=bool(attributes & layout.CONTROL_BIT),
-                position=position,
+                position=self.buffer_position + position,
             )
         )
         self.last_producer_batch_end = last_offset + 1

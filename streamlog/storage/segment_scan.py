@@ -14,7 +14,7 @@ import msgspec
 
 from streamlog.record.kernel import scan_segment
 from streamlog.record.layout import DEFAULT_INDEX_INTERVAL_BYTES, MAX_INT64
-from streamlog.storage.indexes import OFFSET_ENTRY, TIME_ENTRY
+from streamlog.storage.indexes import TIME_ENTRY
 from streamlog.storage.segment_file import SegmentFile
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ def scan_on(
             bytes_since_index_entry=scan.bytes_since_index_entry,
             last_time_index_timestamp=scan.last_time_index_timestamp,
             previous_leader_epoch=scan.epochs[-1][0] if scan.epochs else -1,
+            buffer_position=start,
         )
         _add(scan, outcome, start)
         if scan.stop in ("short", "torn") and start + len(data) < limit:
@@ -137,12 +138,5 @@ def _add(scan: SegmentScan, outcome: ScanOutcome, shift: int) -> None:
     scan.last_time_index_timestamp = outcome.last_time_index_timestamp
     scan.time_index += outcome.time_index
     scan.epochs += outcome.epochs
-    if shift == 0:
-        scan.offset_index += outcome.offset_index
-        scan.producer_batches += outcome.producer_batches
-        return
-    for offset, position in OFFSET_ENTRY.iter_unpack(outcome.offset_index):
-        scan.offset_index += OFFSET_ENTRY.pack(offset, position + shift)
-    scan.producer_batches += [
-        batch._replace(position=batch.position + shift) for batch in outcome.producer_batches
-    ]
+    scan.offset_index += outcome.offset_index
+    scan.producer_batches += outcome.producer_batches

@@ -266,6 +266,7 @@ def test_both_kernels_find_the_same_in_damaged_segments(kernels):
             "end": chance.randrange(len(buffer)) if chance.random() < 0.3 else len(buffer),
             "check_crc_from": chance.choice([0, 0, 10_000]),
             "index_interval_bytes": chance.choice([0, 100, 4096]),
+            "buffer_position": chance.choice([0, 1 << 20]),
         }
         assert scan(pure, buffer, **arguments) == scan(compiled, buffer, **arguments)
         start = chance.randrange(len(buffer))
@@ -306,3 +307,14 @@ def test_a_gap_is_refused_from_where_none_may_be(kernel):
 
     assert scan(len(first) + 1).stop is None
     assert (scan(len(first)).stop, scan(len(first)).valid_end) == ("offset", len(first))
+
+
+def test_positions_count_from_where_the_buffer_begins(kernel):
+    buffer, positions = segment(
+        kernel, [100] * 3, producer_id=4, producer_epoch=0, base_sequence=0
+    )
+    outcome = scan(kernel, buffer, index_interval_bytes=0, buffer_position=5000)
+    entries = [at for _, at in struct.iter_unpack(">ii", outcome.offset_index)]
+    assert entries == [5000 + at for at in positions[1:]]
+    assert [batch.position for batch in outcome.producer_batches] == [5000 + at for at in positions]
+    assert outcome.valid_end == len(buffer)

@@ -1,0 +1,408 @@
+"""The filesystem door with no machine behind it: files in memory, locks, maps, several processes.
+
+`MemoryFilesystem` is one process's door. `another_process()` is a second door to the same disk,
+whose locks exclude the first one's; `kill()` drops what a dead process held. With a journal
+every change is recorded, stores through the shared map included, so that
+`crash_states` can tell what a power cut at any point may leave.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn, cast
+
+from streamlog.storage.filesystem import FileIdentity, Filesystem, ReadMap
+from streamlog.testing.journal import (
+    EMPTY_IMAGE,
+    Image,
+    Link,
+    Operation,
+    Rename,
+    Resize,
+    Sync,
+    SyncDirectory,
+    SyncFailed,
+    Unlink,
+    Write,
+)
+from streamlog.testing.recorded_map import RecordedMap
+
+if TYPE_CHECKING:
+    from collections.abc import Buffer  # type: ignore[attr-defined]
+
+_MAP_ROOM = 256 << 10  # how much a file may grow while it is mapped
+_DEVICE = 1
+
+
+class _Lock:
+    """Who holds which bytes of a file, and how. `owner` is an open file description."""
+
+    __slots__ = ("end", "exclusive", "owner", "start")
+
+    def __init__(self, owner: int, start: int, end: int, *, exclusive: bool) -> None:
+        self.owner, self.start, self.end, self.exclusive = owner, start, end, exclusive
+
+
+class _File:
+    """An inode. `buffer` is shared with images until the first change; it may exceed `size`."""
+
+    __slots__ = ("buffer", "changes", "is_mapped", "locks", "number", "size")
+
+    def __init__(self, number: int, data: bytes = b"") -> None:
+        self.number = number
+        self.buffer: bytes | bytearray = data
+        self.size = len(data)
+        self.changes = 0
+        self.is_mapped = False
+        self.locks: list[_Lock] = []
+
+    def own(self, size: int) -> bytearray:
+        """The buffer, writable and with at least `size` bytes."""
+        if not isinstance(self.buffer, bytearray):
+            self.buffer = bytearray(self.buffer)
+        if len(self.buffer) < size:
+            assert not self.is_mapped, "a mapped file outgrew the room that the fake keeps for it"
+            self.buffer.extend(bytes(size - len(self.buffer)))
+        self.changes += 1
+        return self.buffer
+
+    def resize(self, size: int) -> None:
+        buffer = self.own(size)
+        if size < self.size:
+            buffer[size : self.size] = bytes(self.size - size)
+        self.size = size
+
+
+class _Directory:
+    """An inode with names."""
+
+    __slots__ = ("names", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.names: dict[str, _File | _Directory] = {}
+
+
+class _Disk:
+    """What all processes of the fake machine share."""
+
+    def __init__(self, image: Image, boot: int, journal: list[Operation] | None) -> None:
+        self.boot = boot
+        self.journal = journal
+        self.root = _Directory(1)
+        made = [operation.node for operation in journal or () if isinstance(operation, Link)]
+        self.next_inode = max(made, default=1) + 1
+        self.next_descriptor = 3
+        directories = {"/": self.root}
+        nodes: dict[int, _File] = {}
+        for path, (number, data) in image.entries.items():
+            self.next_inode = max(self.next_inode, number + 1)
+            if path == "/":
+                continue
+            parent, _, name = path.rpartition("/")
+            node: _File | _Directory
+            if data is None:
+                node = directories[path] = _Directory(number)
+            else:
+                node = nodes[number] = nodes.get(number) or _File(number, data)
+            directories[parent or "/"].names[name] = node
+
+
+class MemoryFilesystem(Filesystem):
+    """One process's files on a disk in memory. Not thread-safe: recorded worlds have one thread.
+
+    `image` is what the disk holds at the start, `boot` the number of the boot (another one
+    after a power cut), `journal` the list that changes are appended to (None: not recorded).
+    `before` is called with the name of an operation and its path or descriptor before it takes
+    place; what it raises is what the disk answers.
+    """
+
+    is_operating_system = False
+
+    def __init__(
+        self, image: Image = EMPTY_IMAGE, *, boot: int = 1, journal: list[Operation] | None = None
+    ) -> None:
+        self._disk = _Disk(image, boot, journal)
+        self._opened: dict[int, _File] = {}
+        self.before: Callable[[str, str | int], None] | None = None
+
+    # ---------------------------------------------------------------- the machine
+
+    def another_process(self) -> MemoryFilesystem:
+        """The door of another process on the same disk, with no files open."""
+        other = type(self)()
+        other._disk = self._disk
+        return other
+
+    def kill(self) -> None:
+        """End the process: its locks are freed, what it wrote stays."""
+        for descriptor in list(self._opened):
+            self.close(descriptor)
+
+    @property
+    def open_descriptors(self) -> int:
+        """How many descriptors this process holds."""
+        return len(self._opened)
+
+    def _record(self, operation: Operation) -> None:
+        if self._disk.journal is not None:
+            self._disk.journal.append(operation)
+
+    def _ask(self, operation: str, target: str | int) -> None:
+        if self.before is not None:
+            self.before(operation, target)
+
+    def _find(self, path: str) -> _File | _Directory | None:
+        node: _File | _Directory | None = self._disk.root
+        for name in path.split("/"):
+            if name:
+                if not isinstance(node, _Directory):
+                    return None
+                node = node.names.get(name)
+        return node
+
+    def _directory(self, path: str) -> _Directory:
+        node = self._find(path or "/")
+        if node is None:
+            _fail(errno.ENOENT, path)
+        if not isinstance(node, _Directory):
+            _fail(errno.ENOTDIR, path)
+        return node
+
+    def _new_number(self) -> int:
+        self._disk.next_inode += 1
+        return self._disk.next_inode - 1
+
+    # ---------------------------------------------------------------- descriptors
+
+    def open(self, path: str, flags: int, mode: int = 0o600) -> int:
+        self._ask("open", path)
+        parent, _, name = path.rpartition("/")
+        directory = self._directory(parent)
+        node = directory.names.get(name)
+        if node is None:
+            if not flags & os.O_CREAT:
+                _fail(errno.ENOENT, path)
+            node = directory.names[name] = _File(self._new_number())
+            self._record(Link(directory.number, name, node.number, is_directory=False))
+        elif isinstance(node, _Directory):
+            _fail(errno.EISDIR, path)
+        elif flags & os.O_EXCL and flags & os.O_CREAT:
+            _fail(errno.EEXIST, path)
+        if flags & os.O_TRUNC and node.size:
+            node.resize(0)
+            self._record(Resize(node.number, 0))
+        self._disk.next_descriptor += 1
+        self._opened[self._disk.next_descriptor] = node
+        return self._disk.next_descriptor
+
+    def _file(self, descriptor: int) -> _File:
+        try:
+            return self._opened[descriptor]
+        except KeyError:
+            _fail(errno.EBADF, str(descriptor))
+
+    def close(self, descriptor: int) -> None:
+        node = self._file(descriptor)
+        del self._opened[descriptor]
+        if node.locks:
+            node.locks = [lock for lock in node.locks if lock.owner != descriptor]
+
+    def pread(self, descriptor: int, size: int, position: int) -> bytes:
+        node = self._file(descriptor)
+        return bytes(node.buffer[position : min(position + size, node.size)])
+
+    def pwrite(self, descriptor: int, data: Buffer, position: int) -> int:
+        self._ask("pwrite", descriptor)
+        node = self._file(descriptor)
+        content = bytes(data)
+        end = position + len(content)
+        node.own(max(end, node.size))[position:end] = content
+        node.size = max(node.size, end)
+        self._record(Write(node.number, position, content))
+        return len(content)
+
+    def truncate(self, descriptor: int, length: int) -> None:
+        self._ask("truncate", descriptor)
+        node = self._file(descriptor)
+        if node.size != length:
+            node.resize(length)
+            self._record(Resize(node.number, length))
+
+    def allocate(self, descriptor: int, position: int, length: int) -> None:
+        self._ask("allocate", descriptor)
+        node = self._file(descriptor)
+        if position + length > node.size:
+            node.resize(position + length)
+            self._record(Resize(node.number, position + length))
+
+    def fdatasync(self, descriptor: int) -> None:
+        self._sync("fdatasync", descriptor)
+
+    def fsync(self, descriptor: int) -> None:
+        self._sync("fsync", descriptor)
+
+    def _sync(self, operation: str, descriptor: int) -> None:
+        node = self._file(descriptor)
+        try:
+            self._ask(operation, descriptor)
+        except OSError:
+            self._record(SyncFailed(node.number))
+            raise
+        self._record(Sync(node.number))
+
+    def size(self, descriptor: int) -> int:
+        return self._file(descriptor).size
+
+    # ---------------------------------------------------------------- names
+
+    def exists(self, path: str) -> bool:
+        return self._find(path) is not None
+
+    def is_directory(self, path: str) -> bool:
+        return isinstance(self._find(path), _Directory)
+
+    def file_size(self, path: str) -> int:
+        return self.identity(path).size
+
+    def listdir(self, path: str) -> list[str]:
+        return sorted(self._directory(path).names)
+
+    def mkdir(self, path: str, mode: int = 0o700) -> None:
+        self._ask("mkdir", path)
+        parent, _, name = path.rpartition("/")
+        directory = self._directory(parent)
+        if name in directory.names:
+            _fail(errno.EEXIST, path)
+        made = directory.names[name] = _Directory(self._new_number())
+        self._record(Link(directory.number, name, made.number, is_directory=True))
+
+    def rmdir(self, path: str) -> None:
+        self._ask("rmdir", path)
+        if self._directory(path).names:
+            _fail(errno.ENOTEMPTY, path)
+        self._remove(path)
+
+    def unlink(self, path: str) -> None:
+        self._ask("unlink", path)
+        if isinstance(self._find(path), _Directory):
+            _fail(errno.EISDIR, path)
+        self._remove(path)
+
+    def _remove(self, path: str) -> None:
+        parent, _, name = path.rpartition("/")
+        directory = self._directory(parent)
+        if directory.names.pop(name, None) is None:
+            _fail(errno.ENOENT, path)
+        self._record(Unlink(directory.number, name))
+
+    def rename(self, source: str, destination: str) -> None:
+        self._ask("rename", source)
+        folder, _, old = source.rpartition("/")
+        target, _, new = destination.rpartition("/")
+        assert folder == target, "the crash model knows renames within one directory only"
+        directory = self._directory(folder)
+        if old not in directory.names:
+            _fail(errno.ENOENT, source)
+        node = directory.names.pop(old)
+        directory.names[new] = node
+        self._record(Rename(directory.number, old, new, node.number))
+
+    def identity(self, target: str | int) -> FileIdentity:
+        node = self._file(target) if isinstance(target, int) else self._find(target)
+        if node is None:
+            _fail(errno.ENOENT, str(target))
+        if isinstance(node, _Directory):
+            return FileIdentity(_DEVICE, node.number, 0, 0)
+        return FileIdentity(_DEVICE, node.number, node.changes, node.size)
+
+    def sync_directory(self, path: str) -> None:
+        self._ask("sync_directory", path)
+        self._record(SyncDirectory(self._directory(path).number))
+
+    # ---------------------------------------------------------------- maps
+
+    def map_shared(self, descriptor: int, length: int) -> memoryview:
+        """The file's bytes. Recorded, it is a stand-in that has what `SharedMap` needs."""
+        node = self._file(descriptor)
+        if not node.is_mapped:
+            node.own(node.size + _MAP_ROOM)
+            node.is_mapped = True
+        view = memoryview(node.own(0))[:length]
+        journal = self._disk.journal
+        if journal is None:
+            return view
+        return cast("memoryview", RecordedMap(view, node.number, journal))
+
+    def map_readonly(self, descriptor: int, length: int) -> ReadMap | None:
+        """None: everything is read with `pread`, as where maps do not work."""
+        return None
+
+    # ---------------------------------------------------------------- locks
+
+    def lock(self, descriptor: int, position: int, length: int, *, exclusive: bool) -> bool:
+        node = self._file(descriptor)
+        end = position + length
+        if self._in_the_way(node, descriptor, position, end, exclusive=exclusive):
+            return False
+        self.unlock(descriptor, position, length)
+        node.locks.append(_Lock(descriptor, position, end, exclusive=exclusive))
+        return True
+
+    def unlock(self, descriptor: int, position: int, length: int) -> None:
+        node = self._file(descriptor)
+        end = position + length
+        kept: list[_Lock] = []
+        for lock in node.locks:
+            if lock.owner != descriptor or lock.end <= position or end <= lock.start:
+                kept.append(lock)
+                continue
+            for start, stop in ((lock.start, position), (end, lock.end)):
+                if start < stop:
+                    kept.append(_Lock(descriptor, start, stop, exclusive=lock.exclusive))
+        node.locks = kept
+
+    def lock_holder(
+        self, descriptor: int, position: int, length: int, *, exclusive: bool
+    ) -> int | None:
+        node = self._file(descriptor)
+        held = self._in_the_way(node, descriptor, position, position + length, exclusive=exclusive)
+        return 0 if held else None
+
+    @staticmethod
+    def _in_the_way(node: _File, descriptor: int, start: int, end: int, *, exclusive: bool) -> bool:
+        return any(
+            lock.owner != descriptor
+            and lock.start < end
+            and start < lock.end
+            and (exclusive or lock.exclusive)
+            for lock in node.locks
+        )
+
+    # ---------------------------------------------------------------- what kind of place
+
+    def kind(self, path: str) -> str:
+        return "ext4"
+
+    def boot_id(self) -> bytes:
+        return self._disk.boot.to_bytes(16, "big")
+
+    def image(self) -> Image:
+        """The disk as processes see it now: everything that was written, synced or not."""
+        entries: dict[str, tuple[int, bytes | None]] = {"/": (self._disk.root.number, None)}
+        pending: list[tuple[str, _Directory]] = [("", self._disk.root)]
+        for prefix, directory in pending:
+            for name, node in directory.names.items():
+                path = f"{prefix}/{name}"
+                if isinstance(node, _Directory):
+                    entries[path] = (node.number, None)
+                    pending.append((path, node))
+                else:
+                    entries[path] = (node.number, bytes(node.buffer[: node.size]))
+        return Image(entries)
+
+
+def _fail(number: int, path: str) -> NoReturn:
+    raise OSError(number, os.strerror(number), path)

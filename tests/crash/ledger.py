@@ -1,0 +1,225 @@
+"""What was promised to the user of a log, and whether what is read back keeps it.
+
+The ledger is the plain reading of the promise: topics change one after another, a partition's
+records come one after another, and each has a level. After a crash a log must hold the records
+in the order in which they were sent, all that were promised and none that was never sent.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from streamlog.broker import produce
+from streamlog.broker.engine import Engine
+from streamlog.record.kernel import RecordBatch
+from streamlog.storage.partition_log import PartitionLog
+
+
+class BrokenPromiseError(AssertionError):
+    """The log did something that it promised not to do."""
+
+
+class TopicChange(NamedTuple):
+    """A topic that was created with some partitions, or (0 of them) deleted."""
+
+    topic: str
+    partitions: int
+
+
+class LogPromise(NamedTuple):
+    """How many of a partition's values were sent, are "written" and are "synced"."""
+
+    sent: int = 0
+    written: int = 0
+    synced: int = 0
+
+
+class LastBatch(NamedTuple):
+    """An idempotent producer's last batch: sent again, it must be known or follow."""
+
+    data: bytes
+    start: int
+    end: int
+
+
+class Promise(NamedTuple):
+    """Everything that is promised at one instant."""
+
+    changes: int  # topic changes that were begun
+    changes_done: int  # and that returned
+    logs: dict[tuple[int, int], LogPromise]
+    producer_ids: int  # how many were handed out
+    closed: bool
+
+
+#: A partition of one incarnation of a topic: the number of the change that created it.
+LogKey = tuple[int, int]
+
+
+class Ledger:
+    """The promises of one life of a machine, as they grow."""
+
+    def __init__(self) -> None:
+        self.changes: list[TopicChange] = []
+        self.changes_done = 0
+        self.values: dict[LogKey, list[bytes]] = {}
+        self.logs: dict[LogKey, LogPromise] = {}
+        self.last_batches: dict[LogKey, LastBatch] = {}
+        self.producer_ids: list[int] = []
+        self.closed = False
+
+    def promise(self) -> Promise:
+        return Promise(
+            len(self.changes),
+            self.changes_done,
+            dict(self.logs),
+            len(self.producer_ids),
+            self.closed,
+        )
+
+    def key(self, topic: str, partition: int) -> LogKey:
+        created = [at for at, change in enumerate(self.changes) if change.topic == topic]
+        return created[-1], partition
+
+    def send(self, key: LogKey, values: list[bytes]) -> None:
+        """Values that are about to be appended."""
+        self.values.setdefault(key, []).extend(values)
+        promise = self.logs.get(key, LogPromise())
+        self.logs[key] = promise._replace(sent=len(self.values[key]))
+
+    def settle(self, key: LogKey, *, synced: bool) -> None:
+        """All values sent so far are promised: "written", or "synced"."""
+        promise = self.logs.get(key, LogPromise())
+        promise = promise._replace(written=promise.sent)
+        self.logs[key] = promise._replace(synced=promise.sent) if synced else promise
+
+    def settle_all(self) -> None:
+        for key in self.logs:
+            self.settle(key, synced=True)
+
+    def as_of(self, promise: Promise) -> Ledger:
+        """The ledger as it was when it promised that; values may be appended to it."""
+        other = Ledger()
+        other.changes = self.changes[: promise.changes]
+        other.changes_done = promise.changes_done
+        other.logs = dict(promise.logs)
+        other.values = {key: self.values[key][: log.sent] for key, log in promise.logs.items()}
+        other.last_batches = {
+            key: last
+            for key, last in self.last_batches.items()
+            if key in promise.logs and last.end <= promise.logs[key].sent
+        }
+        other.producer_ids = self.producer_ids[: promise.producer_ids]
+        other.closed = promise.closed
+        return other
+
+    def without_power(self) -> None:
+        """The power was cut: what was only "written" is no longer promised."""
+        for key, promise in self.logs.items():
+            self.logs[key] = promise._replace(written=promise.synced)
+
+    # ---------------------------------------------------------------- holding it against a log
+
+    def check(self, engine: Engine) -> Ledger:
+        """The ledger of the next life, begun by what survived. Raises `BrokenPromiseError`."""
+        after = Ledger()
+        done, topics = self._surviving_topics(engine)
+        after.changes = self.changes[:done]
+        after.changes_done = done
+        after.producer_ids = self.producer_ids
+        for topic, created in topics.items():
+            for partition in range(self.changes[created].partitions):
+                key = (created, partition)
+                log = engine.partition(topic, partition)
+                promise = self.logs.get(key, LogPromise())
+                found = _surviving_records(log, self.values.get(key, []), promise.written)
+                if key in self.last_batches:
+                    found = _send_again(log, self.last_batches[key], found)
+                if key in self.logs:
+                    after.values[key] = self.values[key][:found]
+                    after.logs[key] = LogPromise(found, found, log.synced_end)
+        return after
+
+    def _surviving_topics(self, engine: Engine) -> tuple[int, dict[str, int]]:
+        """How many topic changes survived; each topic with the change that created it."""
+        found = {name: topic.partitions for name, topic in engine.topics().items()}
+        for done in range(len(self.changes), self.changes_done - 1, -1):
+            topics: dict[str, int] = {}
+            for at, change in enumerate(self.changes[:done]):
+                if change.partitions:
+                    topics[change.topic] = at
+                else:
+                    del topics[change.topic]
+            if {name: self.changes[at].partitions for name, at in topics.items()} == found:
+                return done, topics
+        raise BrokenPromiseError(
+            f"topics are {found} after {self.changes_done} to {len(self.changes)} of {self.changes}"
+        )
+
+
+def _surviving_records(log: PartitionLog, values: list[bytes], least: int) -> int:
+    name = f"{log.topic}-{log.partition}"
+    state = log.state()
+    if state.poisoned:
+        raise BrokenPromiseError(f"{name} cannot be written to ({state.poisoned})")
+    if state.log_start:
+        raise BrokenPromiseError(f"{name} begins at {state.log_start}")
+    if not least <= state.log_end <= len(values):
+        raise BrokenPromiseError(
+            f"{name} ends at {state.log_end}; {least} were promised, {len(values)} sent"
+        )
+    found = read_all(log)
+    if found != values[: state.log_end]:
+        pairs = enumerate(zip(found, values, strict=False))
+        different = [at for at, (one, other) in pairs if one != other]
+        raise BrokenPromiseError(
+            f"{name} has {len(found)} records up to {state.log_end}, "
+            f"the first wrong one is {different[:1]}"
+        )
+    _check_lookups(log, state.log_end)
+    return state.log_end
+
+
+def read_all(log: PartitionLog) -> list[bytes]:
+    """Every value, in order; the offsets must count from 0, the CRCs check."""
+    values: list[bytes] = []
+    end = log.log_end
+    while len(values) < end:
+        fetched = log.fetch(len(values), 1 << 20)
+        position = 0
+        before = len(values)
+        while position < len(fetched.view):
+            batch = RecordBatch(fetched.view, position)
+            batch.check()
+            for record in batch.records(log.topic, log.partition):
+                if record.offset != len(values):
+                    raise BrokenPromiseError(f"offset {record.offset} follows {len(values) - 1}")
+                values.append(bytes(record.value))
+            position += batch.size
+        if len(values) == before:
+            raise BrokenPromiseError(f"nothing at offset {before} of a log that ends at {end}")
+    return values
+
+
+def _check_lookups(log: PartitionLog, end: int) -> None:
+    """A lookup through the indexes finds the batch that holds the offset."""
+    for offset in {0, end // 2, end - 1} if end else ():
+        batch = RecordBatch(log.fetch(offset, 1).view, 0)
+        if not batch.base_offset <= offset <= batch.last_offset:
+            raise BrokenPromiseError(
+                f"looking for {offset} finds {batch.base_offset} to {batch.last_offset}"
+            )
+
+
+def _send_again(log: PartitionLog, last: LastBatch, found: int) -> int:
+    """What a producer does that outlived the crash: its batch is in the log once. The new end."""
+    if found < last.start:
+        return found  # what came before it is lost: the producer has to know
+    outcome = produce.append(log, bytearray(last.data), acks=-1, now_ms=1_704_067_200_000)
+    expected = found >= last.end
+    if outcome.duplicate != expected or outcome.base_offset != last.start:
+        raise BrokenPromiseError(
+            f"a batch for {last.start} to {last.end}, sent again to a log that ends at {found}, "
+            f"is {'a duplicate' if outcome.duplicate else 'new'} at {outcome.base_offset}"
+        )
+    return max(found, last.end)

@@ -1,0 +1,241 @@
+"""A machine and the processes on it, told in a few verbs; everything that happens is recorded."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from streamlog.broker import produce
+from streamlog.broker.directory import find_place
+from streamlog.broker.engine import Engine, open_for_writing
+from streamlog.config import OpenConfig
+from streamlog.errors import PartitionPoisonedError
+from streamlog.record.kernel import RecordBatchBuilder
+from streamlog.storage.partition_log import PartitionLog
+from streamlog.testing.clock import ManualClock
+from streamlog.testing.journal import EMPTY_IMAGE, Image, Operation
+from streamlog.testing.memory_filesystem import MemoryFilesystem
+from tests.crash.ledger import LastBatch, Ledger, LogKey, Promise, TopicChange
+
+PATH = "/log"
+CONFIG = OpenConfig.from_settings({"max_open_files": 1000})
+
+
+class StoryClock(ManualClock):
+    """Stands still, but no wait is endless: each look at it takes a millisecond."""
+
+    __slots__ = ()
+
+    def monotonic(self) -> float:
+        self.advance(1)
+        return super().monotonic()
+
+
+def open_engine(filesystem: MemoryFilesystem) -> Engine:
+    """The engine of a process on that disk. It is not in the registry: processes are many."""
+    place = find_place(filesystem, PATH, create=True, read_only=False, mode=0o600)
+    return open_for_writing(
+        place, mode=0o600, config=CONFIG, filesystem=filesystem, clock=StoryClock()
+    )
+
+
+class World:
+    """One life of a machine, from a disk's image to a crash. `marks` are the promises in time.
+
+    `journal`, when it is not empty, is what happened since the last time that all was durable:
+    a killed process leaves it behind. `door` makes the filesystem (a test may plant a bug).
+    The verbs are those of the process that spoke last: `open` and `switch` say which it is.
+    """
+
+    def __init__(
+        self,
+        base: Image = EMPTY_IMAGE,
+        *,
+        ledger: Ledger | None = None,
+        boot: int = 1,
+        journal: list[Operation] | None = None,
+        seen: Image | None = None,
+        door: type[MemoryFilesystem] = MemoryFilesystem,
+    ) -> None:
+        self.base = base
+        self.boot = boot
+        self.journal: list[Operation] = [] if journal is None else journal
+        self.begins_at = len(self.journal)
+        self.ledger = ledger or Ledger()
+        self.ledger.closed = False
+        self.marks: list[tuple[int, Ledger, Promise]] = []
+        #: Where a killed process would take the knowledge of a failed sync with it: the kernel
+        #: tells it once. Two faults in one instant are more than is promised.
+        self.deaf: list[range] = []
+        self.filesystem = door(seen or base, boot=boot, journal=self.journal)
+        self._processes: list[tuple[MemoryFilesystem, Engine]] = []
+        self._producers: dict[LogKey, tuple[int, int]] = {}
+        self.mark()
+
+    def mark(self) -> None:
+        """From this point of the journal on, this is what is promised."""
+        self.marks.append((len(self.journal), self.ledger, self.ledger.promise()))
+
+    @property
+    def engine(self) -> Engine:
+        return self._processes[-1][1]
+
+    # ---------------------------------------------------------------- processes
+
+    def open(self, *, after_crash: bool = False) -> None:
+        """Open the log; after a crash, what survived is what the next promises build on."""
+        self.ledger.closed = False
+        self.mark()
+        if self._processes:
+            self.filesystem = self.filesystem.another_process()
+        self._processes.append((self.filesystem, open_engine(self.filesystem)))
+        if after_crash:
+            self.ledger = self.ledger.check(self.engine)
+            self.mark()
+
+    def switch(self) -> None:
+        """Let the other process speak."""
+        self._processes.reverse()
+        self.filesystem = self._processes[-1][0]
+
+    def close(self) -> None:
+        """Close the log in this process, which has used every partition."""
+        self._processes.pop()[1].close_now()
+        self.ledger.settle_all()
+        self.ledger.closed = not self._processes
+        if self._processes:
+            self.filesystem = self._processes[-1][0]
+        self.mark()
+
+    def die(self) -> None:
+        """All processes are killed, and the log is opened again."""
+        for filesystem, _ in self._processes:
+            filesystem.kill()
+        self._processes.clear()
+        self.forget_producers()
+        self.open(after_crash=True)
+
+    def forget_producers(self) -> None:
+        """Idempotent batches are a new producer's from here on."""
+        self._producers.clear()
+
+    # ---------------------------------------------------------------- topics
+
+    def create(self, topic: str, partitions: int = 1, **settings: object) -> None:
+        self._change_topics(TopicChange(topic, partitions))
+        self.engine.create_topic(topic, partitions, settings)
+        self._changed_topics()
+
+    def delete(self, topic: str) -> None:
+        self._change_topics(TopicChange(topic, 0))
+        self.engine.delete_topic(topic)
+        self._changed_topics()
+
+    def _change_topics(self, change: TopicChange) -> None:
+        self.ledger.changes.append(change)
+        self.mark()
+
+    def _changed_topics(self) -> None:
+        self.ledger.changes_done += 1
+        self.mark()
+
+    # ---------------------------------------------------------------- records
+
+    def append(
+        self,
+        topic: str = "a",
+        partition: int = 0,
+        *,
+        records: int = 2,
+        batches: int = 1,
+        size: int = 150,
+        acks: int = -1,
+        idempotent: bool = False,
+    ) -> None:
+        """Append values that nobody else sends; `idempotent` sends the last batch twice."""
+        key = self.ledger.key(topic, partition)
+        data = bytearray()
+        for _ in range(batches):
+            start = len(self.ledger.values.get(key, []))
+            values = [make_value(key, start + at, size) for at in range(records)]
+            batch = self._encode(key, values, idempotent=idempotent)
+            self.ledger.send(key, values)
+            data += batch
+            if idempotent:
+                self.ledger.last_batches[key] = LastBatch(bytes(batch), start, start + records)
+            else:
+                self.ledger.last_batches.pop(key, None)
+        self.mark()
+        log = self._append(topic, partition, data, acks)
+        self.ledger.settle(key, synced=acks == -1)
+        self.mark()
+        if idempotent:
+            again = bytearray(self.ledger.last_batches[key].data)
+            assert produce.append(
+                log, again, acks=acks, now_ms=self.engine.clock.now_ms()
+            ).duplicate
+
+    def _append(self, topic: str, partition: int, data: bytearray, acks: int) -> PartitionLog:
+        log = self.engine.partition(topic, partition)
+        produce.append(log, data, acks=acks, now_ms=self.engine.clock.now_ms())
+        return log
+
+    def sync(self) -> None:
+        self.engine.sync()
+        self.ledger.settle_all()
+        self.mark()
+
+    def fail_to_sync(self, topic: str = "a", partition: int = 0) -> None:
+        """Append while the disk refuses to sync; what is sent afterwards is not written."""
+        key = self.ledger.key(topic, partition)
+        values = [make_value(key, len(self.ledger.values.get(key, [])), 300)]
+        self.ledger.send(key, values)
+        self.mark()
+        self.filesystem.before = _refuse_to_sync
+        began = len(self.journal)
+        with pytest.raises(PartitionPoisonedError):
+            self._append(topic, partition, self._encode(key, values, idempotent=False), -1)
+        self.filesystem.before = None
+        self.deaf.append(range(began, len(self.journal) + 1))
+        self.ledger.logs[key] = self.ledger.logs[key]._replace(written=self.ledger.logs[key].sent)
+        self.mark()
+        with pytest.raises(PartitionPoisonedError):
+            self._append(topic, partition, self._encode(key, [b"never"], idempotent=False), -1)
+
+    def recover(self, topic: str = "a", partition: int = 0) -> None:
+        """Make a partition writable again while the log is open."""
+        assert self.engine.recover_partition(topic, partition)
+        self.ledger.settle(self.ledger.key(topic, partition), synced=True)
+        self.mark()
+
+    def _encode(self, key: LogKey, values: list[bytes], *, idempotent: bool) -> bytearray:
+        producer_id, sequence = -1, -1
+        if idempotent:
+            if key not in self._producers:
+                drawn = self.engine.producer_ids.next_id()
+                assert drawn not in self.ledger.producer_ids, "a producer id is handed out once"
+                self.ledger.producer_ids.append(drawn)
+                self.mark()
+                self._producers[key] = (drawn, 0)
+            producer_id, sequence = self._producers[key]
+            self._producers[key] = (producer_id, sequence + len(values))
+        builder = RecordBatchBuilder(
+            producer_id=producer_id,
+            producer_epoch=0 if idempotent else -1,
+            base_sequence=sequence,
+        )
+        for value in values:
+            builder.append(self.engine.clock.now_ms(), None, value, ())
+        return builder.build()
+
+
+def make_value(key: LogKey, number: int, size: int) -> bytes:
+    """A value that tells where it belongs, of a length that lets batches straddle sectors."""
+    head = b"%d.%d.%d:" % (*key, number)
+    return head + bytes([65 + number % 26]) * (size + number * 37 % 211 - len(head))
+
+
+def _refuse_to_sync(operation: str, target: str | int) -> None:
+    if operation == "fdatasync":
+        raise OSError(errno.EIO, "Input/output error")

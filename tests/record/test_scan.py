@@ -310,9 +310,7 @@ def test_a_gap_is_refused_from_where_none_may_be(kernel):
 
 
 def test_positions_count_from_where_the_buffer_begins(kernel):
-    buffer, positions = segment(
-        kernel, [100] * 3, producer_id=4, producer_epoch=0, base_sequence=0
-    )
+    buffer, positions = segment(kernel, [100] * 3, producer_id=4, producer_epoch=0, base_sequence=0)
     outcome = scan(kernel, buffer, index_interval_bytes=0, buffer_position=5000)
     entries = [at for _, at in struct.iter_unpack(">ii", outcome.offset_index)]
     assert entries == [5000 + at for at in positions[1:]]

@@ -18,7 +18,7 @@ from streamlog.broker.live_states import LiveFile
 from streamlog.broker.metadata_log import MetadataLog
 from streamlog.broker.opening import Opening
 from streamlog.broker.producer_ids import ProducerIds
-from streamlog.errors import ReadOnlyError, StreamlogError
+from streamlog.errors import CorruptDirectoryError, ReadOnlyError, StreamlogError
 from streamlog.protocol import Uuid
 from streamlog.storage import names
 from streamlog.storage.checkpoints import read_offset_checkpoint
@@ -132,15 +132,31 @@ class StateWatch:
             return published
         folder = self._directories[key]
         named = names.parse_partition_directory(folder)
-        return load_for_reading(
+        state = load_for_reading(
             self._filesystem,
             f"{self._path}/{folder}",
             0 if named is None else self._log_starts.get(named, 0),
             previous,
         )
+        promised = 0 if named is None else self._cleanly_closed_at().get(named, 0)
+        if state.log_end < promised:
+            # Damage: who reads on gets an error there, and not an end.
+            state = state._replace(log_end=promised, high_watermark=promised)
+        return state
 
     def _read_log_starts(self) -> dict[tuple[str, int], int]:
         return read_offset_checkpoint(self._filesystem, f"{self._path}/{names.LOG_STARTS}")
+
+    def _cleanly_closed_at(self) -> dict[tuple[str, int], int]:
+        """Where each partition ended when the directory was closed; nothing while it is open."""
+        if not self._filesystem.exists(f"{self._path}/{names.CLEAN}"):
+            return {}
+        try:
+            return read_offset_checkpoint(
+                self._filesystem, f"{self._path}/{names.RECOVERY_POINTS}"
+            )
+        except CorruptDirectoryError:
+            return {}  # it vouches for nothing; `verify` says so
 
 
 def open_for_reading(

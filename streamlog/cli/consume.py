@@ -156,12 +156,11 @@ def _open_consumer(log: StreamLog, arguments: argparse.Namespace) -> Consumer:
         for partition in consumer.assignment():
             consumer.seek(partition, arguments.start)
     elif arguments.from_time is not None:
-        wanted = dict.fromkeys(consumer.assignment(), arguments.from_time)
+        # The ends come first: what is appended between the two looks is not passed over.
+        ends = consumer.end_offsets(consumer.assignment())
+        wanted = dict.fromkeys(ends, arguments.from_time)
         for partition, found in consumer.offsets_for_times(wanted).items():
-            if found is None:
-                consumer.seek_to_end(partition)
-            else:
-                consumer.seek(partition, found.offset)
+            consumer.seek(partition, ends[partition] if found is None else found.offset)
     return consumer
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
 
+_BUFFER_BYTES = 1 << 16
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -17,11 +18,14 @@ class Output:
         if stream is None:
             raise OSError(errno.EBADF, "standard output is closed")
         self._text = stream
+        self._pending = bytearray()
         self.is_terminal = stream.isatty()
 
     def write(self, data: bytes) -> None:
         """Write bytes as they are."""
-        self._text.buffer.write(data)  # type: ignore[attr-defined]
+        self._pending += data
+        if len(self._pending) >= _BUFFER_BYTES:
+            self._write_pending()
 
     def line(self, text: str = "") -> None:
         """Write a line of text."""
@@ -49,7 +53,13 @@ class Output:
 
     def flush(self) -> None:
         """Hand everything to who reads."""
+        self._write_pending()
         self._text.flush()
+
+    def _write_pending(self) -> None:
+        # Let go first: what an interrupted write got out must not be written again.
+        data, self._pending = self._pending, bytearray()
+        self._text.buffer.write(data)  # type: ignore[attr-defined]
 
     def check_reader(self) -> None:
         """Raise `BrokenPipeError` when nobody reads the pipe any more; costs one system call."""

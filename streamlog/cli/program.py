@@ -16,6 +16,7 @@ EXIT_INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code. `arguments` are those of the process by default."""
+    output: Output | None = None
     try:
         from streamlog.cli.parser import build_parser
 
@@ -30,15 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as done:  # argparse printed help, or what is wrong with the arguments
         return done.code if isinstance(done.code, int) else EXIT_ERROR
     except KeyboardInterrupt:
-        _flush_or_discard()
+        _flush_or_discard(output)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Who reads (`head`) has had enough, which is no error.
-        _flush_or_discard()
+        _flush_or_discard(output)
         return 0
     except (StreamlogError, OSError) as error:
+        _flush_or_discard(output)
         print(f"streamlog: {describe(error)}", file=sys.stderr)
-        _flush_or_discard()
         return EXIT_ERROR
     return code
 
@@ -53,11 +54,11 @@ def describe(error: Exception) -> str:
     return " ".join([text, *getattr(error, "__notes__", ())]).replace("\n", " ")
 
 
-def _flush_or_discard() -> None:
+def _flush_or_discard(output: Output | None) -> None:
     """Write what is left for stdout; where nobody takes it, keep the interpreter from trying."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        if output is not None:
+            output.flush()
     except OSError:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())

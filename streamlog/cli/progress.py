@@ -95,6 +95,6 @@ def render(done: int, total: int, seconds: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(max(seconds, 0.0)), 60)
+    minutes, rest = divmod(-int(-max(seconds, 0.0) // 1), 60)  # rounded up
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}"

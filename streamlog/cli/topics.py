@@ -193,7 +193,7 @@ def _size(folder: str) -> int:
 def _describe(topic: TopicDescription, partitions: list[dict[str, Any]], output: Output) -> None:
     kind = ", internal" if topic.internal else ""
     output.line(f"{topic.name}  (id {topic.topic_id}{kind})")
-    for name, value in topic.settings.items():
+    for name, value in sorted(topic.settings.items()):
         output.line(f"  {name}={value}")
     rows = [
         (
@@ -211,4 +211,4 @@ def _describe(topic: TopicDescription, partitions: list[dict[str, Any]], output:
 
 
 def _settings(topic: TopicDescription) -> str:
-    return " ".join(f"{name}={value}" for name, value in topic.settings.items()) or "-"
+    return " ".join(f"{name}={value}" for name, value in sorted(topic.settings.items())) or "-"

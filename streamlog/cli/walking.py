@@ -93,10 +93,9 @@ class _Walk:
                     found = self._check(header)
                     yield found
                     if found.problem and not self._continues(header):
-                        # Its length may be what is wrong: nothing it says is followed.
-                        position = self._search(header.position)
-                        if position < header.end:
-                            continue
+                        # Its length or its offsets may be what is wrong: neither is followed.
+                        position = min(position, self._search(header.position))
+                        continue
                 self._next_offset = header.last_offset + 1
         except InputOutputError as error:
             yield Damage(position, self._end, str(error))

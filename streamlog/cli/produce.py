@@ -108,6 +108,9 @@ def _produce(arguments: argparse.Namespace, source: IO[bytes], size: int, output
                     lines.send(chunk, counts)
                     progress.update(counts.bytes, size)
                 lines.finish()
+            except KeyboardInterrupt:
+                counts.interrupted = True
+                raise
             finally:
                 producer.close()
                 _report(arguments, counts, progress.seconds, output)
@@ -119,6 +122,7 @@ class _Counts:
     def __init__(self) -> None:
         self.records = 0
         self.bytes = 0
+        self.interrupted = False  # perhaps between writing lines and counting them
 
 
 class _Lines:
@@ -240,12 +244,14 @@ def _report(arguments: argparse.Namespace, counts: _Counts, seconds: float, outp
                 "bytes": counts.bytes,
                 "seconds": round(seconds, 6),
                 "acks": arguments.acks,
+                "interrupted": counts.interrupted,
             }
         )
         return
     durability = {"all": "synced", "1": "written", "0": "sent"}[arguments.acks]
+    start = "interrupted; at least " if counts.interrupted else ""
     print(
-        f"streamlog produce: {count_text(counts.records, 'record')} {durability} to "
+        f"streamlog produce: {start}{count_text(counts.records, 'record')} {durability} to "
         f"{arguments.topic}, {size_text(counts.bytes)} in {seconds:.1f} s",
         file=sys.stderr,
     )

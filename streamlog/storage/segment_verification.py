@@ -157,7 +157,8 @@ class SegmentVerification:
                 kind, report = "bad_batch_unsynced", self.warning
             else:
                 kind, report = "bad_batch", self.error
-            report(kind, header.position, str(error), offset=header.base_offset)
+            reason = str(error.context.get("reason", error))  # the position is said already
+            report(kind, header.position, reason, offset=header.base_offset)
         if header.last_offset - self._base_offset > MAX_INT32:
             self.error("offset", header.position, "its offset does not fit into this segment")
         if header.leader_epoch < self.leader_epoch:

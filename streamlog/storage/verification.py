@@ -197,6 +197,7 @@ def _verify_batch_file(filesystem: Filesystem, path: str, findings: PartitionFin
             batch = RecordBatch(data, position)
             verify_batch_records(batch)
         except (CorruptRecordError, StorageError) as error:
-            findings.error("bad_batch", path, str(error), position=position)
+            reason = str(error.context.get("reason", error))
+            findings.error("bad_batch", path, reason, position=position)
             return
         position += batch.size

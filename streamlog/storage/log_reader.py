@@ -167,7 +167,7 @@ class LogReader:
             and cursor.path_generation == state.path_generation
         )
         if known and cursor is not None:
-            return self._read(state, cursor.segment, cursor.position, offset, max_bytes)
+            return self._read(state, cursor.segment, cursor.position, offset, offset, max_bytes)
         bases = self.bases(state)
         at = bisect_right(bases, offset) - 1
         # A writer that died in a roll leaves an empty segment which the log then grew past.
@@ -178,11 +178,18 @@ class LogReader:
         segment = self.segment(bases[at], state)
         limit, index_size = self.limits(bases[at], segment, state)
         position = segment.find_batch(offset, limit, index_size)
-        return self._read(state, bases[at], position, offset, max_bytes)
+        return self._read(state, bases[at], position, bases[at], offset, max_bytes)
 
     def _read(
-        self, state: PartitionState, base: int, position: int, offset: int, max_bytes: int
+        self,
+        state: PartitionState,
+        base: int,
+        position: int,
+        lowest: int,
+        offset: int,
+        max_bytes: int,
     ) -> Fetched:
+        """Whole batches from `position` of the segment on; the first may begin at `lowest`."""
         # Before any segment is looked at: one that was active when it was opened may be sealed
         # by now, and longer than it was then.
         self.bases(state)
@@ -195,16 +202,17 @@ class LogReader:
                 if not self.has_gaps:
                     raise segment.damaged(limit, limit, offset)
                 return Fetched(_NOTHING, offset, state.log_end, None, "", 0)
-            base, position = bases[at], 0
+            base = lowest = bases[at]
+            position = 0
             segment = self.segment(base, state)
             limit, _ = self.limits(base, segment, state)
         wanted = -1 if self.has_gaps else offset
         view = segment.view(position, min(max_bytes, limit - position))
-        length, next_offset = whole_batches(view, base, wanted)
+        length, next_offset = whole_batches(view, lowest, wanted)
         if length == 0:
             end = segment.whole_batches_end(position, limit, max_bytes)
             view = segment.view(position, end - position)
-            length, next_offset = whole_batches(view, base, wanted)
+            length, next_offset = whole_batches(view, lowest, wanted)
             if length == 0:
                 raise segment.damaged(position, limit, offset)
         cursor = FetchCursor(next_offset, base, position + length, state.path_generation)

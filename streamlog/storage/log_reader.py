@@ -133,7 +133,7 @@ class LogReader:
         length = None if self._map_length else 0
         if length is None and base == state.base_offset:
             length = max(self._map_length, state.end_position)
-        return LogSegment(
+        segment = LogSegment(
             self._filesystem,
             self._directory,
             base,
@@ -142,6 +142,8 @@ class LogReader:
             map_length=length,
             writable=self._writable,
         )
+        segment.has_gaps = self.has_gaps
+        return segment
 
     def limits(
         self, base: int, segment: LogSegment, state: PartitionState

@@ -52,6 +52,7 @@ class LogSegment:
         "_time_index",
         "_writable",
         "base_offset",
+        "has_gaps",
         "partition",
         "topic",
     )
@@ -72,6 +73,8 @@ class LogSegment:
         self._map_length = map_length
         self._writable = writable
         self.base_offset = base_offset
+        #: Whether offsets may be missing between batches, as compaction leaves it.
+        self.has_gaps = True
         self.topic = topic
         self.partition = partition
         path = self._path(LOG)
@@ -118,7 +121,7 @@ class LogSegment:
         position, expected = self._proved_position(offset, limit, index_size)
         while position < limit:
             header = self.header_at(position, limit, expected)
-            if header is None:
+            if header is None or (header.base_offset != expected and not self.has_gaps):
                 header = self._behind_damage(position, limit, expected, offset)
             if header.last_offset >= offset:
                 return header.position

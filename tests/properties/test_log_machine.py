@@ -1,0 +1,241 @@
+"""The public API against lists: whatever is done, each partition is the list of what was sent.
+
+The operations come in any order that hypothesis thinks of, with closing, reopening and being
+killed among them; a failure is shrunk to the shortest story that fails.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+import streamlog
+from streamlog.storage.filesystem import OS_FILESYSTEM
+from streamlog.storage.verification import verify_directory
+from streamlog.types import TopicPartition
+
+PARTITIONS = 2
+NAMES = ("flights", "planes")
+BASE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+values = st.none() | st.binary(max_size=40) | st.integers(0, 900).map(lambda size: b"x" * size)
+keys = st.none() | st.binary(max_size=8)
+headers = st.lists(st.tuples(st.text(max_size=4), st.none() | st.binary(max_size=4)), max_size=2)
+names = st.sampled_from(NAMES)
+partitions = st.integers(0, PARTITIONS - 1)
+Sent = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]
+
+
+def plain(data: Any) -> bytes | None:
+    return None if data is None else bytes(data)
+
+
+def sent(record: Any) -> Sent:
+    found = [(name, plain(value)) for name, value in record.headers]
+    return plain(record.key), plain(record.value), found
+
+
+class LogMachine(RuleBasedStateMachine):
+    """One process on one directory, and what it should hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp(prefix="streamlog-machine-", dir=BASE))
+        self.generation = 0
+        self.model: dict[TopicPartition, list[Sent]] = {}
+        self.lingering: list[tuple[TopicPartition, Sent]] = []
+        self.log = streamlog.open(self.path)
+        self.open_clients()
+
+    @property
+    def path(self) -> str:
+        return str(self.root / str(self.generation))
+
+    def open_clients(self) -> None:
+        self.producer = self.log.producer(acks=1, linger_ms=100_000, batch_size=4096)
+        self.consumer = self.log.consumer(auto_offset_reset="earliest")
+        self.positions: dict[TopicPartition, int] = {}
+
+    def appended(self) -> None:
+        """Everything that lingered is in the log now."""
+        for place, record in self.lingering:
+            self.model[place].append(record)
+        self.lingering.clear()
+
+    # ---------------------------------------------------------------- topics
+
+    @rule(name=names, size=st.sampled_from([1000, 5000, 1 << 20]))
+    def create_topic(self, name: str, size: int) -> None:
+        if TopicPartition(name, 0) in self.model:
+            with pytest.raises(streamlog.errors.TopicExistsError):
+                self.log.create_topic(name)
+            return
+        self.log.create_topic(
+            name, partitions=PARTITIONS, internal_segment_bytes=size, index_interval_bytes=200
+        )
+        for partition in range(PARTITIONS):
+            self.model[TopicPartition(name, partition)] = []
+
+    @rule(name=names)
+    def delete_topic(self, name: str) -> None:
+        if TopicPartition(name, 0) not in self.model:
+            with pytest.raises(streamlog.errors.UnknownTopicError):
+                self.log.delete_topic(name)
+            return
+        self.producer.flush()
+        self.appended()
+        self.log.delete_topic(name)
+        for partition in range(PARTITIONS):
+            del self.model[TopicPartition(name, partition)]
+            self.positions.pop(TopicPartition(name, partition), None)
+        self.consumer.assign(list(self.positions))
+        for place, position in self.positions.items():
+            self.consumer.seek(place, position)
+
+    # ---------------------------------------------------------------- writing
+
+    def place(self, name: str, partition: int) -> TopicPartition | None:
+        place = TopicPartition(name, partition)
+        return place if place in self.model else None
+
+    @rule(name=names, partition=partitions, key=keys, value=values, found=headers)
+    def send(self, name: str, partition: int, key: Any, value: Any, found: Any) -> None:
+        place = self.place(name, partition)
+        if place is None:
+            with pytest.raises(streamlog.errors.UnknownTopicError):
+                self.producer.send(name, value, key, partition=partition)
+            return
+        self.producer.send(name, value, key, found, partition)
+        self.lingering.append((place, (key, value, found)))
+
+    @rule(name=names, partition=partitions, key=keys, value=values)
+    def send_and_wait(self, name: str, partition: int, key: Any, value: Any) -> None:
+        place = self.place(name, partition)
+        if place is None:
+            return
+        future = self.producer.send(name, value, key, partition=partition)
+        waiting = [record for where, record in self.lingering if where == place]
+        self.model[place] += [*waiting, (key, value, [])]
+        self.lingering = [each for each in self.lingering if each[0] != place]
+        assert future.result().offset == len(self.model[place]) - 1
+
+    @rule(name=names, partition=partitions, many=st.lists(values, max_size=30))
+    def send_many(self, name: str, partition: int, many: list[bytes | None]) -> None:
+        place = self.place(name, partition)
+        if place is None:
+            return
+        self.producer.flush()
+        self.appended()
+        result = self.producer.send_many(name, many, partition=partition).result()
+        assert sum(batch.count for batch in result) == len(many)
+        if many:
+            assert result[0].base_offset == len(self.model[place])
+        self.model[place] += [(None, value, []) for value in many]
+
+    @rule()
+    def flush(self) -> None:
+        self.producer.flush()
+        self.appended()
+
+    @rule()
+    def sync(self) -> None:
+        self.log.sync()
+
+    # ---------------------------------------------------------------- reading
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), limit=st.integers(1, 40))
+    def consume(self, data: Any, limit: int) -> None:
+        self.flush()
+        place = data.draw(st.sampled_from(sorted(self.model)))
+        if place not in self.positions:
+            self.positions[place] = 0
+            self.consumer.assign(list(self.positions))
+            for each, position in self.positions.items():
+                self.consumer.seek(each, position)
+        for each, records in self.consumer.poll_by_partition(0, limit).items():
+            start = self.positions[each]
+            assert [record.offset for record in records] == list(range(start, start + len(records)))
+            expected = self.model[each][start : start + len(records)]
+            assert [sent(record) for record in records] == expected
+            self.positions[each] = start + len(records)
+        for each, position in self.positions.items():
+            assert self.consumer.position(each) == position
+
+    @precondition(lambda self: self.positions)
+    @rule(data=st.data())
+    def seek(self, data: Any) -> None:
+        place = data.draw(st.sampled_from(sorted(self.positions)))
+        offset = data.draw(st.integers(0, len(self.model[place])))
+        self.consumer.seek(place, offset)
+        self.positions[place] = offset
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def read_from_anywhere(self, data: Any) -> None:
+        self.flush()
+        place = data.draw(st.sampled_from(sorted(self.model)))
+        start = data.draw(st.integers(0, len(self.model[place])))
+        found = [sent(record) for record in self.log.read(*place, start=start)]
+        assert found == self.model[place][start:]
+
+    # ---------------------------------------------------------------- ends
+
+    @rule()
+    def close_and_reopen(self) -> None:
+        self.log.close()
+        self.appended()
+        assert [str(each) for each in verify_directory(OS_FILESYSTEM, self.path)] == []
+        self.log = streamlog.open(self.path)
+        self.open_clients()
+
+    @rule(keep_shared=st.booleans())
+    def die_and_reopen(self, keep_shared: bool) -> None:
+        """The bytes as they are now are all that is left: what lingered is gone.
+
+        A copy of the directory is what a killed process leaves, on another inode; without the
+        shared file, what is left of it after the machine went down.
+        """
+        before, old = self.path, self.log
+        self.generation += 1
+        shutil.copytree(before, self.path)
+        if not keep_shared:
+            os.unlink(f"{self.path}/streamlog.shared")
+        self.lingering.clear()
+        self.log = streamlog.open(self.path)
+        self.open_clients()
+        old.close()
+
+    @invariant()
+    def partitions_end_where_the_model_does(self) -> None:
+        assert set(self.log.topics()) == {place.topic for place in self.model}
+        for name in {place.topic for place in self.model}:
+            for description in self.log.admin.describe_partitions(name):
+                place = TopicPartition(name, description.partition)
+                written = len(self.model[place])
+                waiting = sum(1 for where, _ in self.lingering if where == place)
+                # A batch that is full goes by itself.
+                assert written <= description.log_end <= written + waiting
+
+    def teardown(self) -> None:
+        try:
+            self.flush()
+            for place, expected in self.model.items():
+                assert [sent(record) for record in self.log.read(*place)] == expected
+            self.log.close()
+            assert [str(each) for each in verify_directory(OS_FILESYSTEM, self.path)] == []
+        finally:
+            self.log.close()
+            shutil.rmtree(self.root)
+
+
+TestLog = LogMachine.TestCase
+TestLog.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

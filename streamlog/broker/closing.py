@@ -102,7 +102,11 @@ class LastClose:
                 clean = False
                 continue
             synced = self._shared.read_synced(slot)
-            is_behind = state.log_end > (0 if synced is None else synced.offset)
+            if synced is None:  # a folder may have been made for records that never came
+                folder = names.partition_directory_name(*name)
+                is_behind = self._filesystem.is_directory(f"{self._path}/{folder}")
+            else:
+                is_behind = state.log_end > synced.offset
             if is_behind or settled.get(name, 0) != state.log_end:
                 clean = self._settle(name, state.log_end) and clean
             states[name] = state

@@ -4,12 +4,53 @@ from __future__ import annotations
 
 import sys
 from pathlib import PurePath
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from streamlog.testing.memory_filesystem import MemoryFilesystem
 from tests.crash.world import PATH
 
+if TYPE_CHECKING:
+    from collections.abc import Buffer  # type: ignore[attr-defined]
+
 _DOORS = frozenset({"filesystem", "memory_filesystem", "forgetting"})
+
+
+class NoDataSync(MemoryFilesystem):
+    """`fdatasync` does nothing."""
+
+    def fdatasync(self, descriptor: int) -> None:
+        """Nothing."""
+
+
+class NoDirectorySync(MemoryFilesystem):
+    """Names are never synced."""
+
+    def sync_directory(self, path: str) -> None:
+        """Nothing."""
+
+
+class RenameFirst(MemoryFilesystem):
+    """Small files are replaced before they are synced."""
+
+    def write_atomically(
+        self, path: str, data: Buffer, *, mode: int = 0o600, sync_parent: bool = True
+    ) -> None:
+        temporary = path + ".tmp"
+        self.write_file(temporary, data, mode=mode, sync=False)
+        self.rename(temporary, path)
+        if sync_parent:
+            self.sync_directory(path.rpartition("/")[0])
+
+
+class CopyInsteadOfRename(MemoryFilesystem):
+    """Files are replaced by writing them, which is not atomic."""
+
+    def rename(self, source: str, destination: str) -> None:
+        if self.is_directory(source):
+            super().rename(source, destination)
+            return
+        self.write_file(destination, self.read_file(source), sync=False)
+        self.unlink(source)
 
 
 class Forgetful(MemoryFilesystem):

@@ -14,6 +14,14 @@ def one_append(world: World) -> None:
     world.append()
 
 
+def born_twice(world: World) -> None:
+    """Who made the directory died before its name was on the disk."""
+    world.die_before("open", "/log/.lock")
+    world.open()
+    world.create("a")
+    world.append()
+
+
 def appends(world: World) -> None:
     """Every level of acknowledgement, batches that straddle sectors, a sync in between."""
     world.open()
@@ -103,6 +111,26 @@ def idempotent_producers(world: World) -> None:
     world.append(idempotent=True, batches=2, records=1, acks=1)
 
 
+def broker_between(world: World) -> None:
+    """A broker appended to the closed directory; nothing of that is in the slots, or synced."""
+    world.open()
+    world.create("a", internal_segment_bytes=4000)
+    world.append()
+    world.close()
+    world.let_a_broker_append()
+    world.append(acks=1)
+    world.append()
+
+
+def unsynced_appends(world: World) -> None:
+    """Batches of two sectors each: holes, and good batches behind them that must not return."""
+    world.open()
+    world.create("a")
+    world.append(records=1, size=700)
+    for _ in range(5):
+        world.append(records=1, size=700, acks=1)
+
+
 def two_processes(world: World) -> None:
     """A second process attaches; both append and close."""
     world.open()
@@ -172,6 +200,7 @@ def more(world: World) -> None:
     topics = world.engine.topics()
     if "a" not in topics:
         world.create("a", internal_segment_bytes=1500)
+    world.append(records=1, size=700, acks=1)
     world.append(acks=1)
     world.append(records=1, idempotent=True)
     if "b" in topics:
@@ -184,6 +213,7 @@ STORIES = {
     story.__name__: story
     for story in (
         one_append,
+        born_twice,
         appends,
         several_batches,
         rolls,
@@ -191,6 +221,8 @@ STORIES = {
         two_topics,
         topics_come_and_go,
         idempotent_producers,
+        broker_between,
+        unsynced_appends,
         two_processes,
         deaths,
         failed_syncs,

@@ -8,10 +8,8 @@ seed that it came from.
 
 from __future__ import annotations
 
-import logging
 import os
 import random
-from collections.abc import Iterator
 
 import pytest
 
@@ -20,16 +18,6 @@ from tests.crash.stories import STORIES, more, random_story
 
 SEED = int(os.environ.get("STREAMLOG_CRASH_SEED", "1"))
 STATES = 50_000
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """Recoveries by the thousand say what they cut; here that is no news."""
-    logger = logging.getLogger("streamlog")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    yield
-    logger.setLevel(level)
 
 
 @pytest.mark.parametrize("name", STORIES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import pytest
 
@@ -12,6 +13,7 @@ from streamlog.broker.engine import Engine, open_for_writing
 from streamlog.config import OpenConfig
 from streamlog.errors import PartitionPoisonedError
 from streamlog.record.kernel import RecordBatchBuilder
+from streamlog.storage.names import CLEAN, LOG, partition_directory_name
 from streamlog.storage.partition_log import PartitionLog
 from streamlog.testing.clock import ManualClock
 from streamlog.testing.journal import EMPTY_IMAGE, Image, Operation
@@ -114,6 +116,39 @@ class World:
             filesystem.kill()
         self._processes.clear()
         self.forget_producers()
+        self.open(after_crash=True)
+
+    def die_before(self, operation: str, path: str) -> None:
+        """Open the log, but be killed just before the first such operation."""
+
+        def before(asked: str, target: str | int) -> None:
+            if (asked, target) == (operation, path):
+                raise _DeathError
+
+        self.filesystem.before = before
+        with pytest.raises(_DeathError):
+            open_engine(self.filesystem)
+        self.filesystem.before = None
+        self.filesystem.kill()
+
+    def let_a_broker_append(self, topic: str = "a") -> None:
+        """After a close: a Kafka broker takes over, appends without a sync, and is killed."""
+        key = self.ledger.key(topic, 0)
+        start = len(self.ledger.values[key])
+        values = [make_value(key, start + at, 150) for at in range(2)]
+        self.ledger.send(key, values)
+        self.ledger.closed = False
+        self.mark()
+        builder = RecordBatchBuilder(base_offset=start, leader_epoch=0)
+        for value in values:
+            builder.append(1_704_067_200_000, None, value, ())
+        door = self.filesystem
+        door.unlink(f"{PATH}/{CLEAN}")
+        folder = f"{PATH}/{partition_directory_name(topic, 0)}"
+        last = max(name for name in door.listdir(folder) if name.endswith(LOG))
+        descriptor = door.open(f"{folder}/{last}", os.O_RDWR)
+        door.write_all(descriptor, builder.build(), door.size(descriptor))
+        door.kill()
         self.open(after_crash=True)
 
     def forget_producers(self) -> None:
@@ -234,6 +269,10 @@ def make_value(key: LogKey, number: int, size: int) -> bytes:
     """A value that tells where it belongs, of a length that lets batches straddle sectors."""
     head = b"%d.%d.%d:" % (*key, number)
     return head + bytes([65 + number % 26]) * (size + number * 37 % 211 - len(head))
+
+
+class _DeathError(BaseException):
+    """The process is killed here."""
 
 
 def _refuse_to_sync(operation: str, target: str | int) -> None:

@@ -1,0 +1,111 @@
+"""The explorer catches bugs that are planted: above all, each sync that is forgotten.
+
+A sync is named by what it is for and by the two functions that ask for it. A new one goes into
+`NEEDED`, with a story that breaks without it, or into `SPARE`, with the reason why a crash alone
+cannot show that it is missing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from streamlog.storage import segment_scan, unclean_recovery
+from streamlog.testing.memory_filesystem import MemoryFilesystem
+from tests.crash import forgetting
+from tests.crash.explorer import Explorer, Plan, Violation
+from tests.crash.stories import STORIES, more
+
+NEEDED = {
+    "file: closing._write_checkpoints < closing.finish": "several_batches",
+    "file: directory.read_or_make_identity < opening._begin_recovery": "one_append",
+    "file: handle._sync_locked < handle.sync": "one_append",
+    "file: producer_snapshot.write_snapshot < producer_tracker.write_snapshot": "one_append",
+    "file: sync._sync_file < sync.sync_segments_locked": "appends",
+    "file: tearing.copy_range < rewriting.copy_segment": "failed_syncs",
+    "file: unclean_recovery._sync_file < unclean_recovery._sync_survivors": "broker_between",
+    "file: unclean_recovery._write_indexes < unclean_recovery._rebuild_indexes": "rolls",
+    "log directory: closing.finish < engine.close_now": "appends",
+    "log directory: sync.sync_names < sync.sync_segments_locked": "one_append",
+    "parent directory: opening._begin_recovery < opening.open_directory": "born_twice",
+    "log directory: sync.sync_names < poison_recovery.recover_poisoned": "failed_syncs",
+    "partition folder: sync.sync_names < sync.sync_segments_locked": "one_append",
+    "partition folder: sync.sync_names < unclean_recovery._sync_survivors": "two_topics",
+    "partition folder: sync.sync_segments_locked < partition_log._sync_segments": "rolls",
+}
+
+SPARE = {
+    "file: closing.finish < engine.close_now": "the clean mark counts by being there",
+    "file: sync.sync_segments_locked < partition_log._sync_segments": (
+        "the same files are synced by name; these descriptors are for hearing of errors"
+    ),
+    "file: tearing.copy_range < tearing._keep_tail": "a cut tail is kept as a courtesy",
+    "file: leader_epochs.write_leader_epochs < unclean_recovery._restore_epochs": (
+        "they are rebuilt from the batches"
+    ),
+    "file: checkpoints.write_offset_checkpoint < recovering._keep_marks": (
+        "without a mark everything is scanned; it only tells bit rot from a torn tail"
+    ),
+}
+
+
+def explore(
+    name: str,
+    door: type[MemoryFilesystem] = MemoryFilesystem,
+    states: int = 3000,
+    seed: int = 1,
+) -> Violation | None:
+    return Explorer(name, STORIES[name], Plan(states=states), seed, after=more, door=door).run()
+
+
+@pytest.mark.parametrize(
+    ("name", "door"),
+    [
+        ("one_append", forgetting.NoDataSync),
+        ("one_append", forgetting.NoDirectorySync),
+        ("closes", forgetting.RenameFirst),
+        ("closes", forgetting.CopyInsteadOfRename),
+    ],
+)
+def test_gross_bugs_are_caught(name: str, door: type[MemoryFilesystem]) -> None:
+    assert explore(name, door) is not None
+
+
+@pytest.mark.parametrize("site", NEEDED)
+def test_each_needed_sync_is_missed_when_forgotten(site: str) -> None:
+    door = forgetting.forgetting(site)
+    found = any(explore(NEEDED[site], door, states=2000, seed=seed) for seed in range(1, 7))
+    assert site in door.sites, f"{site} is asked for no more: did it move?"
+    assert found, "nothing broke without it"
+
+
+@pytest.mark.parametrize("site", SPARE)
+def test_spare_syncs_are_still_there(site: str) -> None:
+    door = forgetting.forgetting("")
+    for name in ("unsynced_appends", "closes", "rolls"):
+        assert explore(name, door, states=200) is None
+    assert site in door.sites, f"{site} is asked for no more: did it move?"
+
+
+def test_recovery_without_checksums_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unchecked(source: Any, scan: Any, **arguments: Any) -> None:
+        segment_scan.scan_on(source, scan, **{**arguments, "check_crc_from": 1 << 62})
+
+    monkeypatch.setattr(unclean_recovery, "scan_on", unchecked)
+    assert explore("appends") is not None
+
+
+def test_believing_the_slots_after_a_power_cut_is_caught() -> None:
+    class SameBoot(MemoryFilesystem):
+        """Every boot looks like the last one."""
+
+        def boot_id(self) -> bytes:
+            return bytes(16)
+
+    assert explore("appends", SameBoot) is not None
+
+
+def test_a_recovery_that_cuts_nothing_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unclean_recovery, "cut_tail", lambda *_: unclean_recovery.TornTail())
+    assert explore("appends") is not None

@@ -174,14 +174,12 @@ cdef class PartitionQueue:
     cdef readonly str topic
     cdef readonly int partition
     cdef readonly int acks
-    cdef ProducerBatch open_batch
+    cdef readonly ProducerBatch open
     cdef Py_ssize_t last_size
     cdef readonly list sealed
     cdef readonly dict unsynced
     cdef readonly object lock
-    cdef public object owner
-    cdef public object sequence
-    cdef public object log
+    cdef public object owner, sequence, log
     cdef object __weakref__
 
     def __init__(self, RecordAccumulator accumulator not None, TopicTarget target, partition, lock):
@@ -195,24 +193,31 @@ cdef class PartitionQueue:
         self.lock = lock
         self.last_size = 1024
 
-    @property
-    def open(self):
-        """The batch that takes records, or None."""
-        return self.open_batch
-
     def seal(self):
         """Close the open batch, if there is one, and queue it; what comes next goes to another."""
-        cdef ProducerBatch batch = self.open_batch
+        cdef ProducerBatch batch = self.open
         if batch is None:
             return
         if batch.count == 0:  # an interrupt came between opening it and its first record
-            self.open_batch = None
+            self.open = None
             batch.release()
             return
         self.sealed.append(batch)
         batch.state = SEALED
         self.last_size = batch.size
-        self.open_batch = None
+        self.open = None
+
+    def rest(self):
+        """Off the producer's lists if nothing is on its way, in one step for every thread."""
+        if self.open is None and not self.sealed:
+            self.accumulator.pending.pop(self, None)
+        if not self.unsynced:
+            self.accumulator._unsynced.pop(self, None)
+
+    def list_unsynced(self, batch):
+        """Have `batch` synced."""
+        self.unsynced[batch] = None
+        self.accumulator._unsynced[self] = None
 
     def __repr__(self):
         return f"<queue of {self.topic}-{self.partition}: {len(self.sealed)} sealed>"
@@ -238,16 +243,11 @@ cdef class TopicTarget:
     cdef PartitionQueue queue_at(self, Py_ssize_t partition):
         return <PartitionQueue>PyList_GET_ITEM(self.queues, partition)
 
-    cdef Py_ssize_t partition_count(self):
-        return len(self.queues)
-
     cdef PartitionQueue chosen(self, object partition):
         """The queue of a partition that the caller named."""
-        cdef Py_ssize_t index
         if type(partition) is int and 0 <= partition < len(self.queues):
-            index = partition
-            return self.queue_at(index)
-        raise arguments.wrong_partition(self, partition)
+            return self.queue_at(partition)
+        return self.queue_at(0).accumulator.added_partition(self, partition)
 
     cdef int64_t checked_timestamp(self, object timestamp_ms, int64_t now_ms) except? -1:
         """A timestamp that the caller gave, within the topic's bounds (KIP-937)."""
@@ -265,15 +265,15 @@ cdef class TopicTarget:
 cdef class RecordAccumulator:
     """The hot half of a `Producer`: takes records into batches, and calls the other half per batch.
 
-    The subclass provides `_open_topic(topic)`, `_drain(queue)`, `_make_room(size)`, `_arm()`,
-    `_next_sticky(target)` and `_refuse()`.
+    The subclass provides `_open_topic(topic)`, `added_partition(target, partition)`,
+    `_drain(queue)`, `_make_room(size)`, `_arm()`, `_next_sticky(target)` and `_refuse()`.
     """
 
     cdef public int unusable
     cdef public bint armed
     cdef public int64_t memory_used
     cdef readonly int acks
-    cdef readonly dict pending
+    cdef readonly dict pending, _unsynced
     cdef readonly dict _targets
     cdef int64_t buffer_memory
     cdef bint send_at_once
@@ -289,6 +289,7 @@ cdef class RecordAccumulator:
         self.value_serializer = config.value_serializer
         self.clock = None if clock is SYSTEM_CLOCK else clock
         self.pending = {}
+        self._unsynced = {}
         self._targets = {}
 
     def send(self, topic, value=None, key=None, headers=None, partition=None, timestamp_ms=None):
@@ -326,7 +327,7 @@ cdef class RecordAccumulator:
         elif key_bytes is not None:
             queue = target.queue_at(partition_of(
                 <const uint8_t*>PyBytes_AS_STRING(key_bytes), PyBytes_GET_SIZE(key_bytes),
-                <int32_t>target.partition_count(),
+                <int32_t>len(target.queues),
             ))
         if key_bytes is None and target.requires_key:
             raise arguments.keyless(target)
@@ -354,7 +355,7 @@ cdef class RecordAccumulator:
                 self._refuse()
             if sticky:
                 queue = target.queue_at(target.sticky)
-            batch = queue.open_batch
+            batch = queue.open
             if batch is None:
                 if sticky and target.sticky_bytes >= target.batch_limit:
                     self.switch_sticky(target)
@@ -403,11 +404,11 @@ cdef class RecordAccumulator:
         batch.capacity = batch.reserved = capacity
         batch.limit = limit
         batch.created_s = self.monotonic_s()
-        if queue.open_batch is not None or self.unusable:
+        if queue.open is not None or self.unusable:
             if self.unusable:
                 self._refuse()
             return 0
-        queue.open_batch = batch
+        queue.open = batch
         self.memory_used += capacity
         self.pending[queue] = None
         if not self.armed:
@@ -430,7 +431,7 @@ cdef class RecordAccumulator:
     cdef int switch_sticky(self, TopicTarget target) except -1:
         """Where records without a key go next (KIP-794)."""
         target.sticky_bytes = 0
-        if target.partition_count() > 1:
+        if len(target.queues) > 1:
             target.sticky = self._next_sticky(target)
         return 0
 

@@ -160,7 +160,7 @@ class Chooser:
     ) -> None:
         count = len(target.queues)
         if partition is not None and not (type(partition) is int and 0 <= partition < count):
-            raise arguments.wrong_partition(target, partition)
+            producer.added_partition(target, partition)
         self._producer = producer
         self._partition = partition
         self._partitioner = config.partitioner

@@ -13,6 +13,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING
 
 from streamlog.broker import produce
+from streamlog.clients import arguments
 from streamlog.clients.accumulators import (
     PartitionQueue,
     ProducerBatch,
@@ -63,7 +64,6 @@ class Dispatcher(RecordAccumulator):
         self._random_below = random_below
         self._metadata_version = -1
         self._producer_id = -1
-        self._unsynced: dict[PartitionQueue, None] = {}
         self._failures: dict[ProducerBatch, None] = {}
         self._room = threading.Condition()
         self._waiting_for_room = 0
@@ -110,6 +110,17 @@ class Dispatcher(RecordAccumulator):
                 fill_target(target, description, self._config)
                 self._add_partitions(target, description.partitions)
             self._metadata_version = version
+
+    def added_partition(self, target: TopicTarget, partition: object) -> PartitionQueue:
+        """The queue of a partition that the target does not know: one that was added since.
+
+        Raises `TypeError`, and `UnknownTopicError` when there is none.
+        """
+        if type(partition) is int and partition >= 0:
+            self._refresh_targets()
+            if partition < len(target.queues):
+                return target.queues[partition]
+        raise arguments.wrong_partition(target, partition)
 
     def target_of(self, topic: str) -> TopicTarget:
         """The target of a topic, as `send` finds it. Raises `UnknownTopicError`."""
@@ -182,10 +193,7 @@ class Dispatcher(RecordAccumulator):
                     self._write(queue, batch)
                 batch.release()
                 queue.sealed.pop(0)
-            # Taken out, then looked at: who opens a batch meanwhile puts the queue back.
-            self.pending.pop(queue, None)
-            if queue.open is not None:
-                self.pending[queue] = None
+            queue.rest()
         finally:
             queue.owner = None
 
@@ -223,8 +231,7 @@ class Dispatcher(RecordAccumulator):
         batch.durability = "written"
         if self.acks == _ACKS_ALL:
             # Listed, then said: whoever sees WRITTEN finds the batch among those to be synced.
-            queue.unsynced[batch] = None
-            self._unsynced[queue] = None
+            queue.list_unsynced(batch)
         batch.state = WRITTEN if self.acks == _ACKS_ALL else DONE
 
     def _first_sequence(self) -> Sequence:
@@ -257,9 +264,7 @@ class Dispatcher(RecordAccumulator):
                 if batch.state >= DONE:
                     queue.unsynced.pop(batch, None)
                     run_callbacks(batch)
-            self._unsynced.pop(queue, None)
-            if queue.unsynced:
-                self._unsynced[queue] = None
+            queue.rest()
 
     def _sync_all(self) -> None:
         """Sync every partition that waits for it."""

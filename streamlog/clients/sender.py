@@ -19,6 +19,7 @@ from typing import Protocol
 
 EXIT_SECONDS = 10.0
 _LONGEST_SLEEP_S = 3600.0
+_RETRY_S = 1.0
 
 
 class Lingering(Protocol):
@@ -79,7 +80,7 @@ class Sender:
         """Serve every armed producer once; seconds until the next time."""
         delay = _LONGEST_SLEEP_S
         for producer in list(self._armed):
-            due = producer.tick()
+            due = self._tick(producer)
             if due is not None:
                 delay = min(delay, due)
                 continue
@@ -87,6 +88,20 @@ class Sender:
                 if not producer.armed:  # not armed again meanwhile
                     self._armed.pop(producer, None)
         return delay
+
+    @staticmethod
+    def _tick(producer: Lingering) -> float | None:
+        """One producer's trouble (metadata that cannot be read) is its own: `flush()` raises it.
+
+        The thread serves every producer of the process, and must outlive it.
+        """
+        try:
+            return producer.tick()
+        except Exception:
+            import logging
+
+            logging.getLogger("streamlog.clients").exception("serving %r failed", producer)
+            return _RETRY_S
 
     def _run(self) -> None:
         while True:

@@ -111,7 +111,9 @@ def poisoned(log: PartitionLog, number: int, *, outcome: Outcome) -> PartitionPo
     )
 
 
-def lock_timeout(log: PartitionLog, holder: int) -> LockTimeoutError:
+def lock_timeout(
+    log: PartitionLog, holder: int, *, outcome: Outcome = "not_written"
+) -> LockTimeoutError:
     """The error for a partition that another process holds for too long."""
     return LockTimeoutError(
         f"process {holder} holds {log.topic}-{log.partition} for more than "
@@ -119,6 +121,7 @@ def lock_timeout(log: PartitionLog, holder: int) -> LockTimeoutError:
         "continue or end that process",
         topic=log.topic,
         partition=log.partition,
+        outcome=outcome,
         pid=holder,
         path=log.directory,
     )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from streamlog.config import TopicConfig
+    from streamlog.errors import Outcome
     from streamlog.storage.append_outcome import AppendResult
     from streamlog.storage.filesystem import Filesystem
     from streamlog.storage.shared import PartitionState
@@ -209,9 +210,11 @@ class PartitionLog:
             else:
                 raise failures.append_failed(self, result, len(batches))
 
-    def _check_patience(self, waited_from: float, holder: int) -> None:
+    def _check_patience(
+        self, waited_from: float, holder: int, *, outcome: Outcome = "not_written"
+    ) -> None:
         if (time.monotonic() - waited_from) * 1000 >= self.settings.lock_timeout_ms:
-            raise failures.lock_timeout(self, holder)
+            raise failures.lock_timeout(self, holder, outcome=outcome)
 
     # ---------------------------------------------------------------- files
 
@@ -327,7 +330,7 @@ class PartitionLog:
                     return reached
             elif result.code == codes.LOCK_BUSY:
                 waited_from = waited_from or time.monotonic()
-                self._check_patience(waited_from, result.detail)
+                self._check_patience(waited_from, result.detail, outcome="unknown")
             elif result.code == codes.POISONED:
                 raise failures.poisoned(self, result.detail, outcome="unknown")
             else:

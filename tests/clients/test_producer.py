@@ -406,3 +406,34 @@ def test_threads_share_a_producer_and_each_keeps_its_order(rig: Rig) -> None:
     for name in range(4):
         assert [int(n) for who, n in values if int(who) == name] == list(range(500))
     assert producer.memory_used == 0
+
+
+def test_a_partition_that_was_added_since_is_found(rig: Rig) -> None:
+    rig.engine.create_topic("growing")
+    producer = rig.producer(linger_ms=0)
+    producer.send("growing", b"a").result()
+    rig.engine.create_partitions("growing", 3)
+    assert producer.send("growing", b"b", partition=1).result().partition == 1
+    rig.engine.create_partitions("growing", 4)
+    assert producer.send_many("growing", [b"c"], partition=3).result()[0].partition == 3
+    with pytest.raises(UnknownTopicError, match="it has 4, from 0"):
+        producer.send("growing", b"d", partition=4)
+
+
+def test_a_partition_rests_only_when_nothing_of_it_is_on_its_way(rig: Rig) -> None:
+    """Else a `flush()` on another thread would not see what is to be written or synced."""
+    rig.engine.create_topic("resting")
+    producer = rig.producer(linger_ms=1000, acks="all")
+    future = producer.send("resting", b"a")
+    (queue,) = producer.pending
+    queue.rest()
+    assert queue in producer.pending
+    queue.seal()
+    queue.rest()
+    assert queue in producer.pending
+    producer._drain(queue)
+    assert queue not in producer.pending
+    queue.rest()
+    assert queue in producer._unsynced
+    future.result()
+    assert queue not in producer._unsynced

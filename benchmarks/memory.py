@@ -64,7 +64,7 @@ def measure(options: Options) -> list[Result]:
         grown += run_together([job])
     peaks = [max(pair) for pair in grown]
     details = ", ".join(
-        f"{size / 1e9:g} GB: {writing:.0f} MiB writing, {reading:.0f} MiB reading"
+        f"{size / 1e9:g} GB: {writing:.1f} MiB writing, {reading:.1f} MiB reading"
         for size, (writing, reading) in zip(sizes, grown, strict=True)
     )
     return [

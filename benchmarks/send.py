@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 
 from rig.benchmark import WRITTEN, Options, Result, ratio_row, run_benchmark
-from rig.confluent import PARTITIONS, RECORDS_PER_PARTITION, Cluster
+from rig.confluent import PARTITIONS, RECORDS_PER_PARTITION, Cluster, name_of
 from rig.measuring import Run, hold_contest
 from rig.ours import found, new_log
 from rig.values import make_values
@@ -84,7 +84,7 @@ def measure(options: Options) -> list[Result]:
         },
         options.repetitions,
     )
-    peer = "confluent-kafka `produce()`"
+    peer = f"{name_of(options.broker)} `produce()`"
     return [
         ratio_row(
             f"`{name}()`, {contest.rate(name) / 1e6:.2f} M records/s",

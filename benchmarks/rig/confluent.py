@@ -9,6 +9,7 @@ records of 100 bytes each, then `flush()` (librdkafka's own queue takes 100,000 
 from __future__ import annotations
 
 import itertools
+import time
 import uuid
 from collections.abc import Sequence
 
@@ -23,11 +24,17 @@ _TIMEOUT_S = 30.0
 _numbers = itertools.count()
 
 
+def name_of(broker: str | None) -> str:
+    """What the peer is called in the table."""
+    return "confluent-kafka, real broker," if broker else "confluent-kafka"
+
+
 class Cluster:
     """A running cluster with one producer of `acks=1`, connected and warm."""
 
     def __init__(self, broker: str | None = None) -> None:
         self._broker = broker
+        self.name = name_of(broker)
         where = {"bootstrap.servers": broker} if broker else {"test.mock.num.brokers": 1}
         self.producer = Producer({**where, "acks": 1, "log_level": 4})
         if broker is None:
@@ -46,10 +53,15 @@ class Cluster:
             admin = AdminClient({"bootstrap.servers": self.bootstrap})
             for future in admin.create_topics([NewTopic(n, PARTITIONS, 1) for n in names]).values():
                 future.result(_TIMEOUT_S)
+        deadline = time.monotonic() + _TIMEOUT_S
         for name in names:
-            metadata = self.producer.list_topics(name, timeout=_TIMEOUT_S)
-            assert len(metadata.topics[name].partitions) == PARTITIONS
+            while self._partitions(name) != PARTITIONS:  # a real broker takes its time
+                assert time.monotonic() < deadline, f"no topic {name} of {PARTITIONS} partitions"
         return names
+
+    def _partitions(self, topic: str) -> int:
+        metadata = self.producer.list_topics(topic, timeout=_TIMEOUT_S)
+        return len(metadata.topics[topic].partitions)
 
     def delete_topics(self, names: Sequence[str]) -> None:
         """Only of a real broker: the mock cluster is thrown away as a whole."""

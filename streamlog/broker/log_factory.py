@@ -17,8 +17,9 @@ from streamlog.config import TopicConfig
 from streamlog.config.settings import LONG_MAX
 from streamlog.errors import CorruptDirectoryError, ReadOnlyError, UnknownTopicError
 from streamlog.protocol import Uuid
+from streamlog.storage.log_settings import LogSettings
 from streamlog.storage.names import partition_directory_name
-from streamlog.storage.partition_log import LogSettings, PartitionLog
+from streamlog.storage.partition_log import PartitionLog
 from streamlog.storage.shared import PartitionState
 
 if TYPE_CHECKING:

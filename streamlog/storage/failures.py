@@ -78,6 +78,8 @@ def cannot_open(log: PartitionLog, error: OSError) -> Exception:
     if isinstance(error, StreamlogError):
         return error
     if isinstance(error, FileNotFoundError):
+        if log._slots.is_deleted(log.slot):
+            return deleted(log)
         return CorruptDirectoryError(
             f"{error.filename or log.directory} is missing: it holds records of "
             f"{log.topic}-{log.partition}; restore it, or delete the topic",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from streamlog.errors import Outcome
     from streamlog.storage.append_outcome import AppendResult
     from streamlog.storage.filesystem import Filesystem
+    from streamlog.storage.log_settings import LogSettings
     from streamlog.storage.shared import PartitionState
     from streamlog.storage.slots import SharedState
     from streamlog.types import OffsetAndTimestamp
@@ -47,16 +48,6 @@ class AppendOutcome(NamedTuple):
     last_offset: int
     log_end: int
     duplicate: bool = False
-
-
-class LogSettings(NamedTuple):
-    """What of the process and the place bears on a partition's files."""
-
-    lock_timeout_ms: int = 10_000
-    file_mode: int = 0o600
-    use_maps: bool = True
-    durable: bool = True  # False on tmpfs and for `:memory:`: there is no disk to sync to
-    read_only: bool = False
 
 
 class PartitionLog:
@@ -170,7 +161,10 @@ class PartitionLog:
         while True:
             state = self.state()
             self._ensure_open()
-            table = self._producers.catch_up(state)
+            try:
+                table = self._producers.catch_up(state)
+            except FileNotFoundError as error:
+                raise failures.cannot_open(self, error) from error
             parsed = list(iterate(batches))
             duplicate = self._producers.check(table, parsed, state.log_end)
             if duplicate is not None:
@@ -210,10 +204,8 @@ class PartitionLog:
             else:
                 raise failures.append_failed(self, result, len(batches))
 
-    def _check_patience(
-        self, waited_from: float, holder: int, *, outcome: Outcome = "not_written"
-    ) -> None:
-        if (time.monotonic() - waited_from) * 1000 >= self.settings.lock_timeout_ms:
+    def _check_patience(self, since: float, holder: int, outcome: Outcome = "not_written") -> None:
+        if (time.monotonic() - since) * 1000 >= self.settings.lock_timeout_ms:
             raise failures.lock_timeout(self, holder, outcome=outcome)
 
     # ---------------------------------------------------------------- files
@@ -239,6 +231,9 @@ class PartitionLog:
             except OSError as error:
                 raise failures.cannot_open(self, error) from error
             self._writer.attach(*files, state.base_offset, state.path_generation)
+            if self._slots.is_deleted(self.slot):  # and whoever deleted it has closed its files
+                self._close_descriptors()
+                raise failures.deleted(self)
         if self.on_open is not None:
             self.on_open(self)
 
@@ -357,6 +352,8 @@ class PartitionLog:
                 self._filesystem, self._slots, self.slot, self.directory, retired
             )
         except OSError as error:
+            if self._slots.is_deleted(self.slot):
+                raise failures.deleted(self) from error
             self._poison(error.errno or 0)
             raise failures.poisoned(self, error.errno or 0, outcome="unknown") from error
         finally:
@@ -380,26 +377,42 @@ class PartitionLog:
         `CorruptRecordError` where no batch can be made out; the batches are not checked.
         """
         held = self._reader.open_descriptors
-        for _ in range(_LOOKS):
+        for look in range(_LOOKS):
             try:
                 fetched = self._reader.fetch(self.state(), offset, max_bytes, cursor)
-            except FileNotFoundError:
-                # The set of segments changed between the state and the file: look again.
-                self._reader.close()
+            except FileNotFoundError as error:
+                self._look_again(look, error)
                 cursor = None
                 continue
             if self.on_open is not None and self._reader.open_descriptors > held:
                 self.on_open(self)
             return fetched
-        return self._reader.fetch(self.state(), offset, max_bytes, None)
+        raise AssertionError("the last look raises")
+
+    def _look_again(self, look: int, error: FileNotFoundError) -> None:
+        """The set of segments changed between the state and the file, or a thread closed it."""
+        if look == _LOOKS - 1:
+            raise failures.cannot_open(self, error) from error
+        if look:
+            self._reader.close()
+
+    def _find(
+        self, find: Callable[..., OffsetAndTimestamp | None], *wanted: int
+    ) -> OffsetAndTimestamp | None:
+        for look in range(_LOOKS):
+            try:
+                return find(self._reader, self.state(), *wanted)
+            except FileNotFoundError as error:
+                self._look_again(look, error)
+        return None
 
     def offset_for_time(self, timestamp: int) -> OffsetAndTimestamp | None:
         """The first record whose timestamp is at least `timestamp` (ListOffsets)."""
-        return find_time(self._reader, self.state(), timestamp)
+        return self._find(find_time, timestamp)
 
     def offset_of_max_timestamp(self) -> OffsetAndTimestamp | None:
         """The first record with the largest timestamp (KIP-734)."""
-        return find_largest_timestamp(self._reader, self.state())
+        return self._find(find_largest_timestamp)
 
     def leader_epochs(self) -> LeaderEpochs:
         """Where each leader epoch begins, as the partition's checkpoint has it."""

@@ -108,17 +108,28 @@ class ProducerTracker:
 
     def applied(self, batches: list[RecordBatch], next_offset: int) -> None:
         """Note batches that this process just appended: their offsets are patched by now."""
-        assert self._table is not None
+        if self._table is None:  # its files were closed meanwhile: the next look reads them back
+            return
         for batch in batches:
             self._table.apply(producer_batch_of(batch, batch.base_offset))
         self._table.end_offset = max(self._table.end_offset, next_offset)
 
     def snapshot_at(self, offset: int) -> None:
-        """Save the table at the base of a segment that just began: nothing since is in it."""
+        """Save the table at the base of a segment that just began: nothing since is in it.
+
+        Without it the log itself is read back: a disk without room for it fails no append.
+        """
         table = self._table
         if table is not None and len(table):
             table.end_offset = offset
-            write_snapshot(self._filesystem, self._directory, table)
+            try:
+                write_snapshot(self._filesystem, self._directory, table)
+            except OSError as error:
+                import logging
+
+                logging.getLogger("streamlog").warning(
+                    "no producer snapshot in %s: %s", self._directory, error
+                )
 
     def write_snapshot(self, state: PartitionState) -> None:
         """Save the table at the log's end, so that nobody has to read the log for it."""

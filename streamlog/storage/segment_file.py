@@ -7,6 +7,7 @@ make resident first, so a bad sector is an error and not a signal.
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,22 @@ from streamlog.errors import InputOutputError
 
 if TYPE_CHECKING:
     from streamlog.storage.filesystem import Filesystem, ReadMap
+
+
+class _Descriptor:
+    """A descriptor that is closed with its last reference.
+
+    Closed at once, its number could be another file's while a thread still reads through it.
+    """
+
+    __slots__ = ("_filesystem", "number")
+
+    def __init__(self, filesystem: Filesystem, number: int) -> None:
+        self._filesystem = filesystem
+        self.number = number
+
+    def __del__(self) -> None:
+        self._filesystem.close(self.number)
 
 
 class SegmentFile:
@@ -24,7 +41,7 @@ class SegmentFile:
     opened for reading stays stale for ever once somebody writes.
     """
 
-    __slots__ = ("_descriptor", "_filesystem", "_map", "_map_length", "path", "size_at_open")
+    __slots__ = ("_filesystem", "_held", "_map", "_map_length", "path", "size_at_open")
 
     def __init__(
         self, filesystem: Filesystem, path: str, map_length: int, *, writable: bool = True
@@ -33,7 +50,7 @@ class SegmentFile:
         self.path = path
         self._map_length = map_length
         self._map: ReadMap | None = None
-        self._descriptor = -1
+        self._held: _Descriptor | None = None
         access = os.O_RDWR if writable else os.O_RDONLY
         descriptor = filesystem.open(path, access | os.O_NOFOLLOW)
         try:
@@ -44,14 +61,14 @@ class SegmentFile:
             filesystem.close(descriptor)
             raise
         if self._map is None:
-            self._descriptor = descriptor
+            self._held = _Descriptor(filesystem, descriptor)
         else:
             filesystem.close(descriptor)
 
     @property
     def is_open(self) -> bool:
         """False once closed; views handed out before stay valid."""
-        return self._map is not None or self._descriptor >= 0
+        return self._map is not None or self._held is not None
 
     @property
     def is_mapped(self) -> bool:
@@ -65,20 +82,26 @@ class SegmentFile:
     @property
     def holds_descriptor(self) -> bool:
         """Whether it counts against the descriptor budget."""
-        return self._descriptor >= 0
+        return self._held is not None
 
     def view(self, position: int, length: int) -> memoryview:
-        """The bytes there, all of them. `InputOutputError` (`path`, `errno`) if unreadable."""
+        """The bytes there, all of them. `InputOutputError` (`path`, `errno`) if unreadable.
+
+        `FileNotFoundError` when another thread closed it meanwhile (a roll, an eviction): the
+        caller looks again.
+        """
         if length <= 0:
             return memoryview(b"")
+        mapped, held = self._map, self._held  # theirs for as long as this call uses them
+        if mapped is None and held is None:
+            raise FileNotFoundError(errno.ENOENT, "closed by another thread", self.path)
         try:
-            if self._map is not None:
-                return self._map.view(position, length)
-            data = self._filesystem.pread(self._descriptor, length, position)
+            if mapped is not None:
+                return mapped.view(position, length)
+            assert held is not None
+            data = self._filesystem.pread(held.number, length, position)
             while len(data) < length:
-                more = self._filesystem.pread(
-                    self._descriptor, length - len(data), position + len(data)
-                )
+                more = self._filesystem.pread(held.number, length - len(data), position + len(data))
                 if not more:
                     raise self._unreadable(position, length, None)
                 data += more
@@ -90,10 +113,7 @@ class SegmentFile:
 
     def close(self) -> None:
         """Let go of the map and the descriptor; idempotent."""
-        self._map = None
-        if self._descriptor >= 0:
-            descriptor, self._descriptor = self._descriptor, -1
-            self._filesystem.close(descriptor)
+        self._map = self._held = None
 
     def _unreadable(self, position: int, length: int, error: OSError | None) -> InputOutputError:
         reason = "the file ends before them" if error is None else str(error)

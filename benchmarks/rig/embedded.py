@@ -36,6 +36,7 @@ def write_sqlite(scratch: Path, values: Sequence[bytes]) -> Run:
     database.execute("pragma journal_mode=wal")
     database.execute("pragma synchronous=normal")
     database.execute("create table log (number integer primary key, value blob)")
+    database.execute("insert into log (value) values (?)", (values[0],))
     began = time.perf_counter()
     for rows in transactions:
         database.execute("begin")
@@ -51,8 +52,9 @@ def write_sqlite(scratch: Path, values: Sequence[bytes]) -> Run:
 def write_lmdb(scratch: Path, values: Sequence[bytes]) -> Run:
     """`put(append=True)`, 1,000 of them a transaction."""
     with open_lmdb(scratch) as environment:
+        put_all(environment, values[:1])
         began = time.perf_counter()
-        put_all(environment, values)
+        put_all(environment, values, start=1)
         seconds = time.perf_counter() - began
         with environment.begin() as transaction:
             found = [value for _, value in transaction.cursor()]
@@ -64,9 +66,9 @@ def open_lmdb(scratch: Path) -> lmdb.Environment:
     return lmdb.open(str(scratch / f"lmdb-{next(_numbers)}"), map_size=_MAP_BYTES, sync=False)
 
 
-def put_all(environment: lmdb.Environment, values: Sequence[bytes]) -> None:
+def put_all(environment: lmdb.Environment, values: Sequence[bytes], start: int = 0) -> None:
     """Append the values under consecutive keys of 8 bytes."""
-    number = 0
+    number = start
     for chunk in chunks(values):
         with environment.begin(write=True) as transaction:
             put = transaction.put

@@ -6,6 +6,7 @@ judged by its names: a directory that holds something else is left exactly as it
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from typing import TYPE_CHECKING
@@ -219,11 +220,10 @@ def _directory_mode(mode: int) -> int:
 
 
 def _make_directories(filesystem: Filesystem, path: str, mode: int) -> None:
+    """Make `path` and what is missing above it; its own name is synced by who opens it first."""
     parent = os.path.dirname(path)
     if not filesystem.exists(parent):
         _make_directories(filesystem, parent, mode)
-    try:
+        filesystem.sync_directory(os.path.dirname(parent))
+    with contextlib.suppress(FileExistsError):  # another process makes the same directory
         filesystem.mkdir(path, mode)
-    except FileExistsError:
-        return  # another process makes the same directory
-    filesystem.sync_directory(parent)

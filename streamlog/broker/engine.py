@@ -106,7 +106,8 @@ class Engine:
         self.partitions.make_under(self.metadata.lock)
         self.producer_ids = ProducerIds(self.metadata)
         if is_new:
-            self.metadata.change(lambda _: metadata_records.bootstrap())
+            # Nothing was promised yet: lost, they are written again by the next opening.
+            self.metadata.change(lambda _: metadata_records.bootstrap(), sync=False)
         if recovery is not None:
             recovery.recover_partitions(self.metadata)
             self.report = recovery.report

@@ -76,8 +76,10 @@ class MetadataLog:
                     self._load_snapshot()  # another process trimmed the log meanwhile
         return self.image
 
-    def change(self, decide: Decide) -> MetadataImage:
+    def change(self, decide: Decide, *, sync: bool = True) -> MetadataImage:
         """Append the records that `decide` returns for the image as it is, and sync them.
+
+        Without `sync` they are on the disk when the next change is, or when the log is closed.
 
         `decide` may be called again on a newer image, when another process was faster; it raises
         what speaks against the change and returns nothing when there is nothing to change.
@@ -90,7 +92,8 @@ class MetadataLog:
                 batch = metadata_records.encode_batch(records, self._clock.now_ms())
                 outcome = self._append(batch)
                 if outcome is not None:
-                    self.log.sync(outcome.log_end)
+                    if sync:
+                        self.log.sync(outcome.log_end)
                     self.refresh()
                     self._trim()
                     return self.image

@@ -3,7 +3,9 @@
 `PartitionWriter.sync` serves the usual case: one `fdatasync` of the active `.log`. Here is the
 rest: a folder that was never synced, and segments that were rolled since. The order is the
 promise. `synced_end` never enters a segment before the one before it, with its indexes, is on
-the disk and the directory that names it is too.
+the disk and the directory that names it is too. The leader epochs of the first segment follow
+from its batches, all of which a recovery reads as long as the synced end is among them: so
+their file is synced only when that leaves the segment.
 """
 
 from __future__ import annotations
@@ -45,9 +47,12 @@ def sync_segments_locked(
     state = slots.read_state(slot)
     for descriptor in retired:
         filesystem.fdatasync(descriptor)
+    bases = _unsynced_bases(filesystem, directory, synced, state)
     if synced is None:
-        sync_identity(filesystem, directory)
-    for base in _unsynced_bases(filesystem, directory, synced, state):
+        _sync_file(filesystem, f"{directory}/{PARTITION_METADATA}")
+    if len(bases) > 1:
+        _sync_file(filesystem, f"{directory}/{LEADER_EPOCHS}")
+    for base in bases:
         sealed = base != state.base_offset
         for suffix in (LOG, OFFSET_INDEX, TIME_INDEX) if sealed else (LOG,):
             _sync_file(filesystem, f"{directory}/{segment_name(base, suffix)}")

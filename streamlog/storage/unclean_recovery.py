@@ -323,7 +323,8 @@ class UncleanRecovery:
         try:
             stored = read_leader_epochs(self._filesystem, self._directory)
         except CorruptDirectoryError as error:
-            self._found.problems.append(f"{error}; rebuilt from the batches that were scanned")
+            if not self._was_never_written(LEADER_EPOCHS):
+                self._found.problems.append(f"{error}; rebuilt from the batches that were scanned")
         epochs = LeaderEpochs(stored.entries)
         state = self._found.state
         # An epoch that starts at the end has written nothing; Kafka forgets it as well.
@@ -340,6 +341,14 @@ class UncleanRecovery:
         self._found.epochs = epochs
         if latest is not None:
             self._found.state = state._replace(leader_epoch=latest.epoch)
+
+    def _was_never_written(self, name: str) -> bool:
+        """Whether a file is as a crash leaves what nobody synced, and nothing is lost by it.
+
+        The first segment's epochs are synced when the synced end leaves it (`sync.py`).
+        """
+        written = self._filesystem.read_file(f"{self._directory}/{name}").strip(b"\0")
+        return not written and len(self._scans) == len(self._files.segments)
 
     def _restore_transactions(self) -> None:
         """The last stable offset, where there are transactions at all."""

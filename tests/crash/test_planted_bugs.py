@@ -31,7 +31,7 @@ NEEDED = {
     "parent directory: opening._begin_recovery < opening.open_directory": "born_twice",
     "log directory: sync.sync_names < poison_recovery.recover_poisoned": "failed_syncs",
     "partition folder: sync.sync_names < sync.sync_segments_locked": "one_append",
-    "partition folder: sync.sync_names < unclean_recovery._sync_survivors": "two_topics",
+    "partition folder: sync.sync_names < unclean_recovery._sync_survivors": "appends",
     "partition folder: sync.sync_segments_locked < partition_log._sync_segments": "rolls",
 }
 

@@ -21,9 +21,10 @@ from streamlog.storage.names import METADATA_TOPIC
 
 if TYPE_CHECKING:
     from streamlog.clock import Clock
+    from streamlog.storage.append_outcome import AppendOutcome
     from streamlog.storage.filesystem import Filesystem
     from streamlog.storage.log_reader import FetchCursor
-    from streamlog.storage.partition_log import AppendOutcome, PartitionLog
+    from streamlog.storage.partition_log import PartitionLog
     from streamlog.storage.properties import MetaProperties
     from streamlog.storage.slots import SharedState
 

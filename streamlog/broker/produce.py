@@ -17,7 +17,8 @@ from streamlog.record.kernel import RecordBatch, RecordBatchBuilder
 
 if TYPE_CHECKING:
     from streamlog.config import TopicConfig
-    from streamlog.storage.partition_log import AppendOutcome, PartitionLog
+    from streamlog.storage.append_outcome import AppendOutcome
+    from streamlog.storage.partition_log import PartitionLog
 
 ACKS_ALL = -1
 

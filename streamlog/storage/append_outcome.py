@@ -38,3 +38,15 @@ class SyncResult(NamedTuple):
     code: int
     offset: int
     detail: int
+
+
+class AppendOutcome(NamedTuple):
+    """Where batches went: offsets `base_offset` to `last_offset`; the log then ended at `log_end`.
+
+    `duplicate`: an idempotent producer's batch that was there already, at these offsets.
+    """
+
+    base_offset: int
+    last_offset: int
+    log_end: int
+    duplicate: bool = False

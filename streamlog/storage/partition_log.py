@@ -10,10 +10,11 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from streamlog.storage import append_outcome as codes
 from streamlog.storage import failures, system
+from streamlog.storage.append_outcome import AppendOutcome
 from streamlog.storage.folder import create_folder, open_active_files, settle_indexes_locked
 from streamlog.storage.leader_epochs import LeaderEpochs, read_leader_epochs
 from streamlog.storage.log_reader import FetchCursor, Fetched, LogReader
@@ -36,18 +37,6 @@ if TYPE_CHECKING:
 
 _RETIRED_LIMIT = 8
 _LOOKS = 8
-
-
-class AppendOutcome(NamedTuple):
-    """Where batches went: offsets `base_offset` to `last_offset`; the log then ended at `log_end`.
-
-    `duplicate`: an idempotent producer's batch that was there already, at these offsets.
-    """
-
-    base_offset: int
-    last_offset: int
-    log_end: int
-    duplicate: bool = False
 
 
 class PartitionLog:
@@ -188,16 +177,14 @@ class PartitionLog:
         while True:
             result: AppendResult = self._writer.append(batches, expected_end, caught_up, now_ms)
             code = result.code
-            if code == codes.OK:
-                if result.rolled and self._writer.retired_count > _RETIRED_LIMIT:
-                    self.sync(result.next_offset)
-                return result
-            if code in (codes.NOT_AT_EXPECTED_END, codes.BEHIND_PRODUCERS):
+            if code in (codes.OK, codes.NOT_AT_EXPECTED_END, codes.BEHIND_PRODUCERS):
+                if self._writer.retired_count > _RETIRED_LIMIT:
+                    self._sync_retired()
                 return result
             if code == codes.STALE:
                 self._open_files()
             elif code == codes.NEEDS_SEGMENTS:
-                self.sync(self.log_end)
+                self._sync_retired()
             elif code == codes.LOCK_BUSY:
                 waited_from = waited_from or time.monotonic()
                 self._check_patience(waited_from, result.detail)
@@ -225,7 +212,7 @@ class PartitionLog:
                 # and a sync of it may fail for ever.
                 self._close_descriptors()
             if self._writer.retired_count > _RETIRED_LIMIT:
-                self.sync(0)
+                self._sync_retired()
             try:
                 files = self._open_active(state)
             except OSError as error:
@@ -335,6 +322,17 @@ class PartitionLog:
                     if result.code == codes.SYNC_FAILED:
                         self._writer.unlock_sync()
                 raise failures.poisoned(self, result.detail, outcome="unknown")
+
+    def _sync_retired(self) -> None:
+        """Close the descriptors of segments that were rolled, once they have been synced.
+
+        Also where another process synced as far: only they hear of an error of their own.
+        """
+        if self.settings.durable:
+            self._sync_segments(self.log_end)
+            return
+        for descriptor in self._writer.take_retired():
+            self._filesystem.close(descriptor)
 
     def _sync_segments(self, up_to: int) -> int | None:
         """The sync over several segments; None while somebody else has the sync byte."""

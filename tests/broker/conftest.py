@@ -11,7 +11,8 @@ import pytest
 from streamlog.broker import produce
 from streamlog.broker.engine import Engine
 from streamlog.record.kernel import RecordBatch, RecordBatchBuilder
-from streamlog.storage.partition_log import AppendOutcome, PartitionLog
+from streamlog.storage.append_outcome import AppendOutcome
+from streamlog.storage.partition_log import PartitionLog
 
 OpenEngine = Callable[..., Engine]
 

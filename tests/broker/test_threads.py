@@ -55,7 +55,7 @@ def test_a_reader_whose_segment_another_thread_closes_looks_again(engine: Engine
     log = engine.partition("orders", 0)
     append(log, b"a", b"b")
     segment = log._reader.segment
-    closings = []
+    closings: list[Any] = []
 
     def segment_closed_at_once(*arguments: Any) -> Any:
         found = segment(*arguments)
@@ -64,7 +64,7 @@ def test_a_reader_whose_segment_another_thread_closes_looks_again(engine: Engine
         closings.append(found)
         return found
 
-    log._reader.segment = segment_closed_at_once  # type: ignore[method-assign]
+    log._reader.segment = segment_closed_at_once  # type: ignore[method-assign, assignment]
     assert read(log) == [(0, b"a"), (1, b"b")]
     closings.clear()
     found = log.offset_for_time(1000)
@@ -95,7 +95,7 @@ def test_an_idempotent_append_whose_partition_is_evicted_meanwhile_is_no_failure
         log.close()
         return result
 
-    log._append = write_and_evict  # type: ignore[method-assign]
+    log._append = write_and_evict  # type: ignore[method-assign, assignment]
     for sequence in range(3):
         records = batch(b"x", producer_id=7, producer_epoch=0, base_sequence=sequence)
         outcome = log.append(records, check_producers=True, now_ms=2000)

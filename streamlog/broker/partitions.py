@@ -47,6 +47,9 @@ class OpenPartitions:
         self._counting = threading.Lock()
         self._logs: dict[Key, PartitionLog] = {}
         self._in_use: OrderedDict[Key, PartitionLog] = OrderedDict()  # longest unused first
+        self._held: dict[Key, int] = {}  # descriptors of each of those, as last counted
+        self._total = 0  # of them all
+        self._until_recount = 0
 
     def make_under(self, lock: threading.RLock) -> None:
         """Make logs under the metadata's own lock from now on.
@@ -73,17 +76,29 @@ class OpenPartitions:
             key = (log.topic_id, log.partition)
             self._in_use[key] = log
             self._in_use.move_to_end(key)
+            self._count(key, log)
+            self._until_recount -= 1
+            if self._until_recount < 0:
+                # Rolls and reads change what the others hold, unseen. All are counted again
+                # after as many openings as there are logs: so an opening costs the same always.
+                for other_key, other in self._in_use.items():
+                    self._count(other_key, other)
+                self._until_recount = len(self._in_use)
             evicted = self._over_budget()
         for other in evicted:
             other.close()
 
+    def _count(self, key: Key, log: PartitionLog) -> None:
+        held = log.open_descriptors
+        self._total += held - self._held.get(key, 0)
+        self._held[key] = held
+
     def _over_budget(self) -> list[PartitionLog]:
         """Take the longest unused off the count until the rest fits; never the latest."""
-        held = sum(log.open_descriptors for log in self._in_use.values())
         evicted = []
-        while held > self._budget and len(self._in_use) > 1:
-            _, log = self._in_use.popitem(last=False)
-            held -= log.open_descriptors
+        while self._total > self._budget and len(self._in_use) > 1:
+            key, log = self._in_use.popitem(last=False)
+            self._total -= self._held.pop(key)
             evicted.append(log)
         return evicted
 
@@ -101,5 +116,6 @@ class OpenPartitions:
         key = (topic_id, partition)
         with self._counting:
             self._in_use.pop(key, None)
+            self._total -= self._held.pop(key, 0)
         with self._making:
             return self._logs.pop(key, None)

@@ -104,7 +104,8 @@ cdef class ProducerBatch:
     cdef public object wire
     cdef public Py_ssize_t reserved
     cdef bytearray buffer
-    cdef Py_ssize_t size, capacity, limit
+    cdef readonly Py_ssize_t size
+    cdef Py_ssize_t capacity, limit
     cdef int64_t base_timestamp, max_timestamp
 
     def __init__(self, PartitionQueue queue not None, wire, parts, int32_t count, double created_s):
@@ -179,7 +180,7 @@ cdef class PartitionQueue:
     cdef readonly list sealed
     cdef readonly dict unsynced
     cdef readonly object lock
-    cdef public object owner, sequence, log
+    cdef public object owner, sequence, log, run
     cdef object __weakref__
 
     def __init__(self, RecordAccumulator accumulator not None, TopicTarget target, partition, lock):
@@ -265,8 +266,7 @@ cdef class TopicTarget:
 cdef class RecordAccumulator:
     """The hot half of a `Producer`: takes records into batches, and calls the other half per batch.
 
-    The subclass provides `_open_topic(topic)`, `added_partition(target, partition)`,
-    `_drain(queue)`, `_make_room(size)`, `_arm()`, `_next_sticky(target)` and `_refuse()`.
+    The subclass provides what `accumulator.py` names.
     """
 
     cdef public int unusable
@@ -372,7 +372,7 @@ cdef class RecordAccumulator:
                 queue.seal()
                 if sticky:
                     self.switch_sticky(target)
-                self._drain(queue)
+                self._drain_full(queue)
                 batch = None  # its last reference goes here, not after the next look
             elif size > batch.capacity:
                 self.grow(batch, size)
@@ -385,7 +385,7 @@ cdef class RecordAccumulator:
         batch.write(body, key, value, headers, timestamp)
         if self.send_at_once or batch.size >= target.batch_limit:
             queue.seal()
-            self._drain(queue)
+            self._drain_full(queue)
         return future
 
     cdef int open_batch(self, PartitionQueue queue, Py_ssize_t fixed) except -1:

@@ -22,6 +22,7 @@ from streamlog.record.varint import varint_size
 
 if TYPE_CHECKING:
     from streamlog.clients.finishing import Sequence
+    from streamlog.clients.runs import Run
     from streamlog.clock import Clock
     from streamlog.config import ProducerConfig, TopicConfig
     from streamlog.storage.partition_log import PartitionLog
@@ -154,8 +155,8 @@ class PartitionQueue:
     """The batches of one partition on their way: one open, some sealed, some to be synced."""
 
     __slots__ = (
-        "accumulator", "acks", "last_size", "lock", "log", "open", "owner", "partition", "sealed",
-        "sequence", "target", "topic", "unsynced",
+        "accumulator", "acks", "last_size", "lock", "log", "open", "owner", "partition", "run",
+        "sealed", "sequence", "target", "topic", "unsynced",
     )  # fmt: skip
 
     def __init__(
@@ -177,6 +178,7 @@ class PartitionQueue:
         self.owner: int | None = None
         self.log: PartitionLog | None = None
         self.sequence: Sequence | None = None
+        self.run: Run | None = None
         self.last_size = _FIRST_CAPACITY
 
     def seal(self) -> None:
@@ -256,7 +258,8 @@ class RecordAccumulator:
     """The hot half of a `Producer`: takes records into batches, and calls the other half per batch.
 
     The subclass provides `_open_topic(topic)`, `added_partition(target, partition)`,
-    `_drain(queue)`, `_make_room(size)`, `_arm()`, `_next_sticky(target)` and `_refuse()`.
+    `_drain(queue)`, `_drain_full(queue)`, `_make_room(size)`, `_arm()`, `_next_sticky(target)`
+    and `_refuse()`.
     """
 
     def __init__(self, config: ProducerConfig, clock: Clock) -> None:
@@ -353,12 +356,12 @@ class RecordAccumulator:
                 queue.seal()
                 if sticky:
                     self.__switch_sticky(target)
-                self._drain(queue)
+                self._drain_full(queue)
             else:
                 self.__grow(batch, size)
         if self.__send_at_once or size >= target.batch_limit:
             queue.seal()
-            self._drain(queue)
+            self._drain_full(queue)
         return future
 
     @staticmethod
@@ -422,6 +425,9 @@ class RecordAccumulator:
         raise NotImplementedError
 
     def _drain(self, queue: PartitionQueue, timeout: float | None = None) -> None:
+        raise NotImplementedError
+
+    def _drain_full(self, queue: PartitionQueue) -> None:
         raise NotImplementedError
 
     def _make_room(self, size: int) -> None:

@@ -23,6 +23,7 @@ from streamlog.clients.accumulators import (
 from streamlog.clients.batch_state import DONE, FAILED, OPEN, SEALED, WRITTEN
 from streamlog.clients.delivery import run_callbacks
 from streamlog.clients.finishing import Sequence, finish
+from streamlog.clients.runs import RUN_BATCHES, gather
 from streamlog.clients.targets import fill_target, gone, refuse_internal
 from streamlog.errors import (
     BufferExhaustedError,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 _ACKS_ALL = -1
 _ACKS_WRITTEN = 1
 _PARALLEL_SYNCS = 8
+_LONGEST_RUN_MS = 5
 
 
 class Dispatcher(RecordAccumulator):
@@ -67,6 +69,7 @@ class Dispatcher(RecordAccumulator):
         self._failures: dict[ProducerBatch, None] = {}
         self._room = threading.Condition()
         self._waiting_for_room = 0
+        self._at_once = not 0 < config.linger_ms <= _LONGEST_RUN_MS
         self._targets_lock = threading.RLock()
 
     # ------------------------------------------------------------------ topics
@@ -210,10 +213,20 @@ class Dispatcher(RecordAccumulator):
                 queue.sequence = self._renumbered(queue.sequence)
             self._fail(batch, error)
 
+    def _drain_full(self, queue: PartitionQueue) -> None:
+        """A batch is full: write it, or wait for some more that go with it.
+
+        Only where the linger thread comes by soon: a full batch does not wait for long.
+        """
+        if self._at_once or len(queue.sealed) >= RUN_BATCHES:
+            self._drain(queue)
+
     def _append(self, queue: PartitionQueue, batch: ProducerBatch) -> None:
         log = queue.log
         if log is None:
             log = queue.log = self._engine.partition(queue.topic, queue.partition)
+        if not self._config.enable_idempotence and self._append_run(queue, log):
+            return
         wire = batch.wire
         base_offset = None if wire is None else find_written(log, wire)
         if wire is None or base_offset is None:
@@ -225,9 +238,41 @@ class Dispatcher(RecordAccumulator):
             base_offset = outcome.base_offset
             if queue.target.append_time:
                 batch.append_time_ms = now_ms
-        batch.base_offset = base_offset
         if queue.sequence is not None:
             queue.sequence = written_sequence(wire).after(batch.count)
+        self._note_written(queue, batch, base_offset)
+
+    def _append_run(self, queue: PartitionQueue, log: PartitionLog) -> bool:
+        """Append what can go together, or take up where that was interrupted; False if nothing.
+
+        A run that is refused falls apart: each batch by itself then has its own error.
+        """
+        if queue.run is None:
+            queue.run = gather(queue)
+        run = queue.run
+        if run is None:
+            return False
+        try:
+            base_offset = find_written(log, run.wire)
+            if base_offset is None:
+                now_ms = self._clock.now_ms()
+                outcome = produce.append(log, run.wire, acks=_ACKS_WRITTEN, now_ms=now_ms)
+                base_offset = outcome.base_offset
+        except Exception as error:  # noqa: BLE001  # the batches' futures have it
+            if getattr(error, "outcome", None) == "unknown":
+                for batch in run.batches:
+                    self._fail(batch, error)
+            queue.run = None
+            return getattr(error, "outcome", None) == "unknown"
+        for batch in run.batches:
+            if batch.state == SEALED:  # else an interrupted call noted it
+                self._note_written(queue, batch, base_offset)
+            base_offset += batch.count
+        queue.run = None
+        return True
+
+    def _note_written(self, queue: PartitionQueue, batch: ProducerBatch, base_offset: int) -> None:
+        batch.base_offset = base_offset
         batch.durability = "written"
         if self.acks == _ACKS_ALL:
             # Listed, then said: whoever sees WRITTEN finds the batch among those to be synced.

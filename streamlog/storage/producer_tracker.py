@@ -7,11 +7,12 @@ did, the copy reads on from where it was and the check is made again.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from streamlog.errors import CorruptDirectoryError
 from streamlog.record.kernel import RecordBatch
-from streamlog.storage.names import SNAPSHOT, parse_segment_name
+from streamlog.storage.names import LOG, SNAPSHOT, parse_segment_name
 from streamlog.storage.producer_snapshot import read_snapshot, write_snapshot
 from streamlog.storage.producer_state import (
     Duplicate,
@@ -123,7 +124,7 @@ class ProducerTracker:
         if table is not None and len(table):
             table.end_offset = offset
             try:
-                write_snapshot(self._filesystem, self._directory, table)
+                self._save(table)
             except OSError as error:
                 import logging
 
@@ -135,7 +136,25 @@ class ProducerTracker:
         """Save the table at the log's end, so that nobody has to read the log for it."""
         table = self.catch_up(state)
         if len(table):
-            write_snapshot(self._filesystem, self._directory, table)
+            self._save(table)
+
+    def _save(self, table: ProducerStateTable) -> None:
+        """Write a snapshot, and remove older ones that no segment begins at, as Kafka does.
+
+        Those were written at former ends of the log, and the new one stands for them.
+        """
+        write_snapshot(self._filesystem, self._directory, table)
+        bases, snapshots = set(), []
+        for name in self._filesystem.listdir(self._directory):
+            parsed = parse_segment_name(name)
+            if parsed is not None and parsed.suffix == LOG:
+                bases.add(parsed.base_offset)
+            elif parsed is not None and parsed.suffix == SNAPSHOT:
+                snapshots.append((parsed.base_offset, name))
+        for offset, name in snapshots:
+            if offset < table.end_offset and offset not in bases:
+                with contextlib.suppress(FileNotFoundError):  # another process does the same
+                    self._filesystem.unlink(f"{self._directory}/{name}")
 
 
 def iterate(view: memoryview | bytearray) -> Iterator[RecordBatch]:

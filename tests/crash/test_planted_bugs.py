@@ -21,7 +21,7 @@ NEEDED = {
     "file: closing._write_checkpoints < closing.finish": "several_batches",
     "file: directory.read_or_make_identity < opening._begin_recovery": "one_append",
     "file: handle._sync_locked < handle.sync": "one_append",
-    "file: producer_snapshot.write_snapshot < producer_tracker.write_snapshot": "one_append",
+    "file: producer_snapshot.write_snapshot < producer_tracker._save": "one_append",
     "file: sync._sync_file < sync.sync_segments_locked": "appends",
     "file: tearing.copy_range < rewriting.copy_segment": "failed_syncs",
     "file: unclean_recovery._sync_file < unclean_recovery._sync_survivors": "broker_between",

@@ -73,9 +73,7 @@ class StreamlogError(Exception):
         return (_rebuild, (type(self), self.message, self.context))
 
 
-def _rebuild(
-    kind: type[StreamlogError], message: str, context: dict[str, Any]
-) -> StreamlogError:
+def _rebuild(kind: type[StreamlogError], message: str, context: dict[str, Any]) -> StreamlogError:
     return kind(message, **context)
 
 

@@ -152,9 +152,7 @@ class StateWatch:
         if not self._filesystem.exists(f"{self._path}/{names.CLEAN}"):
             return {}
         try:
-            return read_offset_checkpoint(
-                self._filesystem, f"{self._path}/{names.RECOVERY_POINTS}"
-            )
+            return read_offset_checkpoint(self._filesystem, f"{self._path}/{names.RECOVERY_POINTS}")
         except CorruptDirectoryError:
             return {}  # it vouches for nothing; `verify` says so
 

@@ -126,6 +126,7 @@ class MemoryFilesystem(Filesystem):
     ) -> None:
         self._disk = _Disk(image, boot, journal)
         self._opened: dict[int, _File] = {}
+        self._died_open: set[int] = set()
         self.before: Callable[[str, str | int], None] | None = None
 
     # ---------------------------------------------------------------- the machine
@@ -140,6 +141,7 @@ class MemoryFilesystem(Filesystem):
         """End the process: its locks are freed, what it wrote stays."""
         for descriptor in list(self._opened):
             self.close(descriptor)
+            self._died_open.add(descriptor)
 
     @property
     def open_descriptors(self) -> int:
@@ -205,6 +207,8 @@ class MemoryFilesystem(Filesystem):
             _fail(errno.EBADF, str(descriptor))
 
     def close(self, descriptor: int) -> None:
+        if descriptor in self._died_open:
+            return  # an object of a dead process that is collected late closes nothing any more
         node = self._file(descriptor)
         del self._opened[descriptor]
         if node.locks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -58,7 +59,13 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "STREAMLOG_KERNEL": kernel}
         command = [sys.executable, "-m", "streamlog", *map(str, arguments)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(command, env=environment, **{**pipes, **options})
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            # A shell starts what it runs in the background with Ctrl-C ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+            **{**pipes, **options},
+        )
         started.append(process)
         return process
 

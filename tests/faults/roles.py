@@ -34,6 +34,8 @@ def send_all(pipe: int, path: str, count: int, acks: str, size: int = 100) -> No
 
 def open_as_nobody(pipe: int, path: str, read_only: bool) -> None:
     """Open a directory that this process may only read."""
+    with streamlog.open(path, read_only=True) as log:
+        list(log.read("flights"))  # modules are loaded late, and may be closed to that user
     if os.getuid() == 0:
         os.setgid(65534)
         os.setuid(65534)

@@ -148,10 +148,12 @@ cdef class RecordBatch:
 
     @property
     def base_offset(self):
+        """The offset of the batch's first place; its first record may have been compacted away."""
         return load64(self.start)
 
     @property
     def last_offset(self):
+        """The offset of the batch's last place, whether a record is left there or not."""
         return <object>load64(self.start) + load32(self.start + 23)
 
     @property
@@ -166,14 +168,17 @@ cdef class RecordBatch:
 
     @property
     def attributes(self):
+        """The flags: codec, timestamp type, transactional, control, delete horizon."""
         return load16(self.start + 21)
 
     @property
     def codec(self):
+        """How the records are compressed: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd."""
         return load16(self.start + 21) & 7
 
     @property
     def timestamp_type(self):
+        """Whether timestamps are the producer's or the log's."""
         return LOG_APPEND_TIME if load16(self.start + 21) & 8 else CREATE_TIME
 
     @property
@@ -183,22 +188,27 @@ cdef class RecordBatch:
 
     @property
     def max_timestamp(self):
+        """The largest timestamp of its records in ms, or the time of the append; -1 for none."""
         return load64(self.start + 35)
 
     @property
     def leader_epoch(self):
+        """The leader epoch in which it was appended; -1 before that."""
         return load32(self.start + 12)
 
     @property
     def producer_id(self):
+        """The idempotent producer that sent it; -1 for none."""
         return load64(self.start + 43)
 
     @property
     def producer_epoch(self):
+        """The producer's epoch; -1 for none."""
         return load16(self.start + 51)
 
     @property
     def base_sequence(self):
+        """The first record's sequence number; -1 for none."""
         return load32(self.start + 53)
 
     @property
@@ -211,18 +221,22 @@ cdef class RecordBatch:
 
     @property
     def crc(self):
+        """The CRC-32C that the header gives for everything from the attributes on."""
         return loadu32(self.start + 17)
 
     @property
     def is_transactional(self):
+        """Whether it belongs to a transaction."""
         return (load16(self.start + 21) & 0x10) != 0
 
     @property
     def is_control(self):
+        """Whether it holds a marker of the log's own and no records of a user."""
         return (load16(self.start + 21) & 0x20) != 0
 
     @property
     def has_delete_horizon(self):
+        """Whether `base_timestamp` is the time from which tombstones may go (KIP-534)."""
         return (load16(self.start + 21) & 0x40) != 0
 
 

@@ -102,10 +102,12 @@ class RecordBatch:
 
     @property
     def base_offset(self) -> int:
+        """The offset of the batch's first place; its first record may have been compacted away."""
         return self._int64(layout.BASE_OFFSET_AT)
 
     @property
     def last_offset(self) -> int:
+        """The offset of the batch's last place, whether a record is left there or not."""
         return self.base_offset + self._int32(layout.LAST_OFFSET_DELTA_AT)
 
     @property
@@ -120,14 +122,17 @@ class RecordBatch:
 
     @property
     def attributes(self) -> int:
+        """The flags: codec, timestamp type, transactional, control, delete horizon."""
         return self._int16(layout.ATTRIBUTES_AT)
 
     @property
     def codec(self) -> int:
+        """How the records are compressed: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd."""
         return self.attributes & layout.CODEC_MASK
 
     @property
     def timestamp_type(self) -> TimestampType:
+        """Whether timestamps are the producer's or the log's."""
         return TimestampType(bool(self.attributes & layout.TIMESTAMP_TYPE_BIT))
 
     @property
@@ -137,22 +142,27 @@ class RecordBatch:
 
     @property
     def max_timestamp(self) -> int:
+        """The largest timestamp of its records in ms, or the time of the append; -1 for none."""
         return self._int64(layout.MAX_TIMESTAMP_AT)
 
     @property
     def leader_epoch(self) -> int:
+        """The leader epoch in which it was appended; -1 before that."""
         return self._int32(layout.LEADER_EPOCH_AT)
 
     @property
     def producer_id(self) -> int:
+        """The idempotent producer that sent it; -1 for none."""
         return self._int64(layout.PRODUCER_ID_AT)
 
     @property
     def producer_epoch(self) -> int:
+        """The producer's epoch; -1 for none."""
         return self._int16(layout.PRODUCER_EPOCH_AT)
 
     @property
     def base_sequence(self) -> int:
+        """The first record's sequence number; -1 for none."""
         return self._int32(layout.BASE_SEQUENCE_AT)
 
     @property
@@ -164,19 +174,23 @@ class RecordBatch:
 
     @property
     def crc(self) -> int:
+        """The CRC-32C that the header gives for everything from the attributes on."""
         value: int = layout.UINT32.unpack_from(self._view, layout.CRC_AT)[0]
         return value
 
     @property
     def is_transactional(self) -> bool:
+        """Whether it belongs to a transaction."""
         return bool(self.attributes & layout.TRANSACTIONAL_BIT)
 
     @property
     def is_control(self) -> bool:
+        """Whether it holds a marker of the log's own and no records of a user."""
         return bool(self.attributes & layout.CONTROL_BIT)
 
     @property
     def has_delete_horizon(self) -> bool:
+        """Whether `base_timestamp` is the time from which tombstones may go (KIP-534)."""
         return bool(self.attributes & layout.DELETE_HORIZON_BIT)
 
     def _int16(self, at: int) -> int:

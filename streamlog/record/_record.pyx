@@ -3,7 +3,6 @@
 
 cimport cython
 from cpython.object cimport PyTypeObject
-from libc.stdint cimport int32_t, int64_t
 
 from streamlog.record.timestamp_type import TimestampType
 

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-"""`RecordBatch` and `RecordIterator`, compiled. Their specification is `batch.py` and `iterator.py`."""
+"""`RecordBatch` and `RecordIterator`, compiled. `batch.py` and `iterator.py` specify them."""
 
 cimport cython
 from cpython.buffer cimport PyBUF_READ, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer

@@ -40,7 +40,9 @@ cdef bint walk_batches(unsigned char* data, int64_t size, Walk* walk) noexcept n
     return size > 0
 
 
-cdef int write_all(int fd, const unsigned char* data, int64_t size, int64_t position) noexcept nogil:
+cdef int write_all(
+    int fd, const unsigned char* data, int64_t size, int64_t position
+) noexcept nogil:
     cdef ssize_t written
     while size > 0:
         written = pwrite(fd, data, size, position)
@@ -54,7 +56,9 @@ cdef int write_all(int fd, const unsigned char* data, int64_t size, int64_t posi
     return 0
 
 
-cdef int64_t write_entries(int fd, const unsigned char* entries, int64_t size, int64_t position) noexcept nogil:
+cdef int64_t write_entries(
+    int fd, const unsigned char* entries, int64_t size, int64_t position
+) noexcept nogil:
     """The number of bytes by which the index grew: all of them, or none."""
     if size == 0 or write_all(fd, entries, size, position):
         return 0
@@ -139,7 +143,9 @@ cdef class PartitionWriter(PartitionHandle):
             return OK
         if intended < 0 and -1 - intended != state[BASE_OFFSET]:
             self.unlink_segment(-1 - intended)
-        if sl_size(self.log_fd) > state[END_POSITION] and ftruncate(self.log_fd, state[END_POSITION]):
+        if sl_size(self.log_fd) > state[END_POSITION] and ftruncate(
+            self.log_fd, state[END_POSITION]
+        ):
             result.detail = errno
             return SYSTEM_ERROR
         store_release(self.words + SLOT_INTENDED_END, state[END_POSITION])
@@ -236,7 +242,7 @@ cdef class PartitionWriter(PartitionHandle):
         self, int64_t* state, unsigned char* data, int64_t size, Result* result
     ) noexcept nogil:
         cdef int64_t next[STATE_WORDS]
-        cdef int64_t at = 0, offset = state[LOG_END], last
+        cdef int64_t at = 0, offset = state[LOG_END]
         cdef int i, failed
         for i in range(STATE_WORDS):
             next[i] = state[i]

@@ -48,6 +48,8 @@ def split_reports(data: bytes) -> Iterator[Report]:
     if len(data) % _REPORT.size or data[0:1] not in _KINDS:
         raise ValueError(data)
     for fields in _REPORT.iter_unpack(data):
+        if fields[0] not in _KINDS:
+            raise ValueError(data)  # what comes behind the reports of a child that failed
         yield Report(*fields)
 
 

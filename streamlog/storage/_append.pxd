@@ -7,7 +7,6 @@ cdef struct Walk:
     # What one pass over the incoming batches found.
     int64_t offsets
     int64_t largest_timestamp
-    bint has_producer
 
 
 cdef class PartitionWriter(PartitionHandle):

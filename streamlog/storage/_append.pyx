@@ -25,7 +25,6 @@ cdef bint walk_batches(unsigned char* data, int64_t size, Walk* walk) noexcept n
     cdef int last_delta
     walk.offsets = 0
     walk.largest_timestamp = -1
-    walk.has_producer = False
     while at < size:
         if size - at < HEADER:
             return False
@@ -34,7 +33,6 @@ cdef bint walk_batches(unsigned char* data, int64_t size, Walk* walk) noexcept n
         if length < HEADER or length > size - at or data[at + 16] != 2 or last_delta < 0:
             return False
         walk.largest_timestamp = max(walk.largest_timestamp, sl_get64(data + at + 35))
-        walk.has_producer = walk.has_producer or sl_get64(data + at + 43) >= 0
         walk.offsets += <int64_t> last_delta + 1
         at += length
     return size > 0

@@ -37,7 +37,6 @@ HEADER_STATE = 6
 HEADER_SLOT_COUNT = 7
 HEADER_PROGRESS = 8
 HEADER_RECOVERER = 9
-HEADER_PRODUCER_BLOCK = 10
 BELL_BYTE = 128  # a 4-byte word, a futex
 WAITERS_BYTE = 132  # a 4-byte flag: somebody may be waiting on the bell
 

@@ -13,7 +13,7 @@ from libc.string cimport memchr
 from streamlog.record._decode cimport load16, load32, load64, loadu32
 from streamlog.record._encode cimport store32, store64
 
-from streamlog.record.checksum import crc32c as _crc32c
+from streamlog.record.checksum import KEEP_GIL_IF_SHORT, RELEASE_GIL, crc32c as _crc32c
 
 from streamlog.record.scan import _SEARCH_CRC_LIMIT, _SEARCH_LIMIT, _is_legacy
 from streamlog.record.scan_outcome import ProducerBatch, ScanOutcome
@@ -40,6 +40,7 @@ def scan_segment(
     int64_t last_time_index_timestamp=-1,
     int32_t previous_leader_epoch=-1,
     int64_t buffer_position=0,
+    bint release_gil=False,
 ):
     """Walk the whole batches in `buffer[start:end]` up to the first bad one.
 
@@ -50,6 +51,8 @@ def scan_segment(
     (`LogSegment.append`): before a batch is added, when more than `index_interval_bytes` came
     since the last entry. The buffer begins at byte `buffer_position` of the segment: so count
     the positions in index entries and of producer batches, while all others are the buffer's.
+    `release_gil` lets other threads run during each CRC, also of small batches: for who scans in
+    several threads. Beside one that computes in Python it would be waited for at each batch.
     """
     cdef Walk walk = Walk.__new__(Walk)
     if segment_base_offset < 0:
@@ -64,6 +67,7 @@ def scan_segment(
     walk.last_time_index_timestamp = last_time_index_timestamp
     walk.leader_epoch = previous_leader_epoch
     walk.buffer_position = buffer_position
+    walk.gil_mode = RELEASE_GIL if release_gil else KEEP_GIL_IF_SHORT
     cdef Py_buffer whole
     PyObject_GetBuffer(buffer, &whole, PyBUF_SIMPLE)
     try:
@@ -82,9 +86,11 @@ def scan_segment(
     return walk.outcome()
 
 
-cdef bint crc_matches(const uint8_t* batch, Py_ssize_t size) except -1:
+cdef bint crc_matches(
+    const uint8_t* batch, Py_ssize_t size, object gil_mode=KEEP_GIL_IF_SHORT
+) except -1:
     cdef uint32_t computed = _crc32c(
-        PyMemoryView_FromMemory(<char*>batch + 21, size - 21, PyBUF_READ)
+        PyMemoryView_FromMemory(<char*>batch + 21, size - 21, PyBUF_READ), 0, gil_mode
     )
     return computed == loadu32(batch + 17)
 
@@ -99,6 +105,7 @@ cdef class Walk:
     cdef int32_t leader_epoch
     cdef Py_ssize_t position, batch_count, index_interval_bytes, bytes_since_index_entry
     cdef str stop
+    cdef object gil_mode
     cdef bytearray offset_index, time_index
     cdef list producer_batches, epochs
 
@@ -131,7 +138,9 @@ cdef class Walk:
                 self.stop = "length"
             elif length > remaining - 12:
                 self.stop = "torn"
-            elif self.position >= check_crc_from and not crc_matches(batch, length + 12):
+            elif self.position >= check_crc_from and not crc_matches(
+                batch, length + 12, self.gil_mode
+            ):
                 self.stop = "crc"
             elif not self.add(batch, length):
                 self.stop = "offset"

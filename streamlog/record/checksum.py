@@ -1,4 +1,4 @@
-"""CRC-32C (Castagnoli), from the crc32c package: `crc32c(data, crc=0) -> int`.
+"""CRC-32C (Castagnoli), from the crc32c package: `crc32c(data, crc=0, gil_mode=-1) -> int`.
 
 The package looks up its own version and builds a command line when it is imported, which takes
 five times as long as everything else here together. So its extension module is loaded alone;
@@ -33,5 +33,8 @@ def _extension() -> Any:
     spec.loader.exec_module(module)
     return module if hasattr(module, "crc32c") else None
 
+
+KEEP_GIL_IF_SHORT = -1  # below 32 KiB
+RELEASE_GIL = 1
 
 crc32c = _load()

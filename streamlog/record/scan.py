@@ -6,7 +6,7 @@ import zlib
 
 from streamlog.record import layout
 from streamlog.record.byteslike import BytesLike
-from streamlog.record.checksum import crc32c
+from streamlog.record.checksum import KEEP_GIL_IF_SHORT, RELEASE_GIL, crc32c
 from streamlog.record.layout import (
     DEFAULT_INDEX_INTERVAL_BYTES,
     HEADER_SIZE,
@@ -40,6 +40,7 @@ def scan_segment(
     last_time_index_timestamp: int = -1,
     previous_leader_epoch: int = -1,
     buffer_position: int = 0,
+    release_gil: bool = False,
 ) -> ScanOutcome:
     """Walk the whole batches in `buffer[start:end]` up to the first bad one.
 
@@ -50,6 +51,8 @@ def scan_segment(
     (`LogSegment.append`): before a batch is added, when more than `index_interval_bytes` came
     since the last entry. The buffer begins at byte `buffer_position` of the segment: so count
     the positions in index entries and of producer batches, while all others are the buffer's.
+    `release_gil` lets other threads run during each CRC, also of small batches: for who scans in
+    several threads. Beside one that computes in Python it would be waited for at each batch.
     """
     view = memoryview(buffer).cast("B")
     if not 0 <= start <= end <= len(view):
@@ -64,10 +67,11 @@ def scan_segment(
     walk.last_time_index_timestamp = last_time_index_timestamp
     walk.leader_epoch = previous_leader_epoch
     walk.buffer_position = buffer_position
+    gil_mode = RELEASE_GIL if release_gil else KEEP_GIL_IF_SHORT
     position = start
     stop: StopReason | None = None
     while position < end and stop is None:
-        stop = _frame_problem(view, position, end, position >= check_crc_from)
+        stop = _frame_problem(view, position, end, position >= check_crc_from, gil_mode)
         if stop is None:
             fields = layout.HEADER.unpack_from(view, position)
             stop = walk.add(fields, position)
@@ -76,7 +80,9 @@ def scan_segment(
     return walk.outcome(position, stop)
 
 
-def _frame_problem(view: memoryview, position: int, end: int, check_crc: bool) -> StopReason | None:
+def _frame_problem(
+    view: memoryview, position: int, end: int, check_crc: bool, gil_mode: int
+) -> StopReason | None:
     remaining = end - position
     if remaining < layout.MAGIC_END:
         return "short"
@@ -90,14 +96,16 @@ def _frame_problem(view: memoryview, position: int, end: int, check_crc: bool) -
         return "length"
     if length > remaining - LOG_OVERHEAD:
         return "torn"
-    if check_crc and not _crc_matches(view, position, length + LOG_OVERHEAD):
+    if check_crc and not _crc_matches(view, position, length + LOG_OVERHEAD, gil_mode):
         return "crc"
     return None
 
 
-def _crc_matches(view: memoryview, position: int, size: int) -> bool:
+def _crc_matches(
+    view: memoryview, position: int, size: int, gil_mode: int = KEEP_GIL_IF_SHORT
+) -> bool:
     crc: int = layout.UINT32.unpack_from(view, position + layout.CRC_AT)[0]
-    computed: int = crc32c(view[position + layout.ATTRIBUTES_AT : position + size])
+    computed: int = crc32c(view[position + layout.ATTRIBUTES_AT : position + size], 0, gil_mode)
     return crc == computed
 
 

@@ -76,12 +76,13 @@ def scan_on(
     no_gaps_from: int = MAX_INT64,
     end: int | None = None,
     index_interval_bytes: int = DEFAULT_INDEX_INTERVAL_BYTES,
+    release_gil: bool = False,
 ) -> None:
     """Scan from `scan.position` to `end` (all of it), or to the first bad batch.
 
     CRCs are looked at from byte `check_crc_from` on, and from `no_gaps_from` on offsets follow
-    without gaps. Raises `InputOutputError` for bytes that
-    the disk does not give.
+    without gaps. `release_gil`: others scan as well. Raises `InputOutputError` for bytes that the
+    disk does not give.
     """
     limit = scan.size if end is None else end
     window = _WINDOW
@@ -104,6 +105,7 @@ def scan_on(
             last_time_index_timestamp=scan.last_time_index_timestamp,
             previous_leader_epoch=scan.epochs[-1][0] if scan.epochs else -1,
             buffer_position=start,
+            release_gil=release_gil,
         )
         _add(scan, outcome, start)
         if scan.stop in ("short", "torn") and start + len(data) < limit:

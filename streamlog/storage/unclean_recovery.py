@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from streamlog.errors import CorruptDirectoryError, CorruptRecordError
 from streamlog.record.layout import MAX_INT64
 from streamlog.storage.damage import find_batch_behind
+from streamlog.storage.halved_scan import scan_halves
 from streamlog.storage.leader_epochs import (
     LeaderEpochs,
     read_leader_epochs,
@@ -138,9 +139,11 @@ class UncleanRecovery:
             scan = SegmentScan(base_offset, source.size_at_open, next_offset=base_offset)
             mark_position = self._mark_position(base_offset, scan.size)
             while True:
-                scan_on(
+                scan_halves(
+                    self._filesystem,
                     source,
                     scan,
+                    self._path(base_offset, OFFSET_INDEX),
                     check_crc_from=mark_position,
                     no_gaps_from=MAX_INT64 if self._config.is_compacted else mark_position,
                     index_interval_bytes=self._config.index_interval_bytes,

@@ -193,6 +193,10 @@ class Engine:
         """Replay what other processes changed; one load when there is nothing."""
         return self.metadata.refresh()
 
+    def metadata_end(self) -> int:
+        """Where the metadata log ends now: it moved when anything about topics changed."""
+        return self.metadata.log.log_end
+
     def topics(self) -> dict[str, TopicDescription]:
         """Every topic by name, in the order of their names."""
         self.check_usable()

@@ -63,6 +63,11 @@ class ReadOnlyEngine(Engine):
         self._watch.refresh()
         return self.metadata.refresh()
 
+    def metadata_end(self) -> int:
+        """As the engine's; what other processes appended is looked at, since nobody rings."""
+        self._watch.refresh()
+        return super().metadata_end()
+
     def close_now(self) -> None:
         """Let go; there is nothing to sync."""
         self._abandon()

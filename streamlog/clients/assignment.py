@@ -43,7 +43,7 @@ class Assignment:
 
     def is_stale(self) -> bool:
         """Whether the metadata changed since; one load when it did not."""
-        return self._published_metadata_end() != self._metadata_end
+        return self._engine.metadata_end() != self._metadata_end
 
     def refresh(self) -> None:
         """Take over what changed: new partitions and topics, deleted ones, leader epochs."""
@@ -54,14 +54,11 @@ class Assignment:
         for index in new:
             # It was made after this consumer: all of it is new, wherever reading started.
             if self._auto_offset_reset != "none":
-                table.confirm(index, self._log(index).log_start)
+                table.confirm(index, table.partitions[index].log.log_start)
 
-    def log(self, partition: TopicPartition) -> PartitionLog:
-        """The partition's log; it opens its files when it has to."""
-        return self._engine.partition(partition.topic, partition.partition)
-
-    def _log(self, index: int) -> PartitionLog:
-        return self.log(self.table.partitions[index].topic_partition)
+    def log(self, index: int) -> PartitionLog:
+        """The log of one partition of the table."""
+        return self.table.partitions[index].log
 
     def _resolve(self, subscription: Subscription | None) -> list[AssignedPartition]:
         if subscription is None:
@@ -70,10 +67,10 @@ class Assignment:
             topics = self._engine.topics()
             assigned = []
             for partition in subscription.resolve(topics):
-                log = self.log(partition)
+                log = self._engine.partition(partition.topic, partition.partition)
                 topic_id = topics[partition.topic].topic_id
                 epoch = log.state().leader_epoch
-                assigned.append(AssignedPartition(partition, topic_id, log.slot, epoch))
+                assigned.append(AssignedPartition(partition, topic_id, log, epoch))
         return assigned
 
     def _published_metadata_end(self) -> int:
@@ -84,11 +81,11 @@ class Assignment:
 
     def seek_to_beginning(self, index: int) -> None:
         """Go on from the first offset that there is now."""
-        self.table.confirm(index, self._log(index).log_start)
+        self.table.confirm(index, self.log(index).log_start)
 
     def seek_to_end(self, index: int) -> None:
         """Go on from the offset that the next record gets."""
-        self.table.confirm(index, self._log(index).high_watermark)
+        self.table.confirm(index, self.log(index).high_watermark)
 
     def check_all(self) -> None:
         """Hold every position against its log that was set since the last time."""
@@ -103,7 +100,7 @@ class Assignment:
         `auto_offset_reset` says (KIP-320).
         """
         partition, offset = self.table.partitions[index].topic_partition, self.table.offsets[index]
-        log = self._log(index)
+        log = self.log(index)
         start, end = log.log_start, log.log_end
         if offset > end:
             raise _truncated(partition, offset, end)

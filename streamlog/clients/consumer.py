@@ -219,7 +219,7 @@ class Consumer:
         with self._guard:
             self._fetcher.refresh()
             return {
-                partition: self._fetcher.assignment.log(partition).high_watermark
+                partition: self._fetcher.assignment.log(index).high_watermark
                 - self._fetcher.position(index)
                 for index, partition in enumerate(self._fetcher.table)
             }

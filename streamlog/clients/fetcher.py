@@ -192,23 +192,24 @@ class Fetcher:
 
     def _fetch(self, index: int) -> Fetch | None:
         """What is there of one partition from its position on; None when there is nothing."""
-        partition, offset = self.table.partitions[index].topic_partition, self.table.offsets[index]
-        cursor = self._cursors.get(index)
+        table = self.table
+        (topic, number), _, log, _ = table.partitions[index]
+        offset = table.offsets[index]
         try:
-            fetched = self.assignment.log(partition).fetch(offset, self._fetch_bytes, cursor)
+            fetched = log.fetch(offset, self._fetch_bytes, self._cursors.get(index))
         except OffsetOutOfRangeError:
             # The log's start moved past the position, or the position was lost with a tail.
             self.assignment.check(index)
-            offset = self.table.offsets[index]
-            fetched = self.assignment.log(partition).fetch(offset, self._fetch_bytes)
+            offset = table.offsets[index]
+            fetched = log.fetch(offset, self._fetch_bytes)
         if len(fetched.view) == 0:
             return None
         if fetched.cursor is not None:
             self._cursors[index] = fetched.cursor
         return Fetch(
             fetched.view,
-            partition.topic,
-            partition.partition,
+            topic,
+            number,
             offset,
             file=fetched.file,
             file_position=fetched.position,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from streamlog.errors import UsageError
 from streamlog.types import TopicPartition
+
+if TYPE_CHECKING:
+    from streamlog.storage.partition_log import PartitionLog
 
 #: The offset of a partition that has no position yet, or none any more.
 NO_POSITION = -1
@@ -17,7 +20,7 @@ NO_EPOCH = -1
 
 
 class AssignedPartition(NamedTuple):
-    """One partition of an assignment. `slot` is its place in the shared state.
+    """One partition of an assignment and its log, which opens its files when it has to.
 
     `topic_id` tells a topic from another one of the same name that was made later;
     `leader_epoch` is the metadata's.
@@ -25,7 +28,7 @@ class AssignedPartition(NamedTuple):
 
     topic_partition: TopicPartition
     topic_id: str
-    slot: int
+    log: PartitionLog
     leader_epoch: int
 
 
@@ -44,7 +47,7 @@ class PositionTable:
         self._paused: set[int] = set()
         self.offsets = array("q", [NO_POSITION]) * len(self.partitions)
         self.epochs = array("q", [NO_EPOCH]) * len(self.partitions)
-        self.slots = array("q", [each.slot for each in self.partitions])
+        self.slots = array("q", [each.log.slot for each in self.partitions])
         # Positions that were set from outside and have not been held against the log.
         self.unchecked: set[int] = set(range(len(self.partitions)))
 
@@ -107,7 +110,7 @@ class PositionTable:
     def resume(self, index: int) -> None:
         """Read this partition again."""
         self._paused.discard(index)
-        self.slots[index] = self.partitions[index].slot
+        self.slots[index] = self.partitions[index].log.slot
 
     def is_paused(self, index: int) -> bool:
         """Whether this partition is passed over."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import streamlog
 from streamlog.broker.engine import Engine
 from streamlog.errors import NotALogDirectoryError, ReadOnlyError
 from tests.broker.conftest import OpenEngine, append, read
@@ -102,3 +103,16 @@ def test_a_newer_format_may_be_read(written: Engine, open_engine: OpenEngine, pa
     written.close()
     (Path(path) / "streamlog.properties").write_text("format=2\n")
     assert values(open_engine(read_only=True)) == EXPECTED
+
+
+def test_a_poll_that_does_not_wait_sees_what_was_appended_since(tmp_path):
+    with streamlog.open(tmp_path) as log:
+        log.create_topic("orders")
+        with (
+            streamlog.open(tmp_path, read_only=True) as reader,
+            reader.consumer("orders") as consumer,
+            log.producer() as producer,
+        ):
+            assert consumer.poll(timeout_ms=0) == []
+            producer.send("orders", b"one").result()
+            assert [record.value for record in consumer.poll(timeout_ms=0)] == [b"one"]

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from streamlog.clients.record_streams import PartitionBatch
     from streamlog.clients.stream_log import StreamLog
     from streamlog.clients.stream_log import open_log as open  # noqa: A004  # as gzip.open is
+    from streamlog.clients.typed import TypedProducer, TypedTopic
     from streamlog.errors import StreamlogError
     from streamlog.record.kernel import KERNEL as kernel  # noqa: N811  # a constant, used as a word
     from streamlog.record.kernel import Record, RecordBatch, TimestampType
@@ -67,6 +68,8 @@ _LATE = {
     "Admin": ("streamlog.clients.admin", "Admin"),
     "DirectoryDescription": ("streamlog.clients.admin", "DirectoryDescription"),
     "NewTopic": ("streamlog.clients.admin", "NewTopic"),
+    "TypedTopic": ("streamlog.clients.typed", "TypedTopic"),
+    "TypedProducer": ("streamlog.clients.typed", "TypedProducer"),
     "RecordFuture": ("streamlog.clients.accumulators", "RecordFuture"),
     "PartitionBatch": ("streamlog.clients.record_streams", "PartitionBatch"),
     "Record": ("streamlog.record.kernel", "Record"),
@@ -86,6 +89,8 @@ __all__ = [
     "Producer",
     "Consumer",
     "Admin",
+    "TypedTopic",
+    "TypedProducer",
     "Record",
     "RecordBatch",
     "PartitionBatch",

@@ -163,7 +163,10 @@ class InvalidRecordError(SendError):
 
 
 class SerializationError(SendError):
-    """A serializer or deserializer failed; the cause is chained. `topic`, `field`."""
+    """A serializer or deserializer failed; the cause is chained. `topic`, `field`.
+
+    `path` is where in the key or value, if its type said so (`$.amount`).
+    """
 
 
 class BufferExhaustedError(SendError):

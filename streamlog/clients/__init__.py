@@ -14,6 +14,7 @@ Parts, writing
     sender          the one background thread: linger, syncs nobody waits for, exit and fork
     partitioner     where records without a partition go
     serialization   serializers for common types
+    typed           topics of one Python type; `type_codecs` makes bytes of it
 
 Parts, reading
     stream_log, consumer, read, admin, and what they are made of; each module says which.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from streamlog.clients.serialization import path_in
 from streamlog.errors import (
     InvalidRecordError,
     InvalidTimestampError,
@@ -61,6 +62,7 @@ def serialized(
             f"the {field} serializer of topic {topic!r} failed: {error!r}",
             topic=topic,
             field=field,
+            path=path_in(error),
         ) from error
     if result is None or isinstance(result, bytes | bytearray | memoryview):
         return result if result is None else bytes(result)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from streamlog.clients.serialization import path_in
 from streamlog.errors import CorruptRecordError, DecompressionError, SerializationError
 
 if TYPE_CHECKING:
@@ -103,4 +104,5 @@ def _deserialize(record: Record, field: str, deserializer: Deserializer, data: b
             partition=record.partition,
             offset=record.offset,
             field=field,
+            path=path_in(error),
         ) from error

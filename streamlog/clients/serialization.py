@@ -55,3 +55,11 @@ def serialize_json(value: Any) -> bytes:
 
 def deserialize_json(data: bytes) -> Any:
     return msgspec.json.decode(data)
+
+
+def path_in(error: Exception) -> str | None:
+    """Where in a key or value the trouble is (`$.amount`), as msgspec says it; None elsewhere."""
+    if isinstance(error, msgspec.ValidationError):
+        _, found, path = str(error).rpartition(" - at `")
+        return path.removesuffix("`") if found else "$"
+    return None

@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload
 
 from streamlog.broker.engine import Engine
 from streamlog.broker.memory_directory import MEMORY_FILES, OS_FILES
@@ -21,10 +21,15 @@ if TYPE_CHECKING:
     from streamlog.clients.consumer import Consumer
     from streamlog.clients.fetch import Deserializer
     from streamlog.clients.producer import Producer
+    from streamlog.clients.type_codecs import Format
+    from streamlog.clients.typed import TypedTopic
     from streamlog.record.kernel import Record
     from streamlog.storage.finding import Finding
 
 MEMORY = ":memory:"
+
+V = TypeVar("V")
+K = TypeVar("K")
 
 
 class _Closeable(Protocol):
@@ -203,6 +208,36 @@ class StreamLog:
             key_deserializer=key_deserializer,
             value_deserializer=value_deserializer,
         )
+
+    @overload
+    def topic(
+        self, name: str, value_type: type[V], *, value_format: Format = "json"
+    ) -> TypedTopic[V, bytes]: ...
+    @overload
+    def topic(
+        self, name: str, value_type: type[V], *, key_type: type[K], value_format: Format = "json"
+    ) -> TypedTopic[V, K]: ...
+    def topic(
+        self,
+        name: str,
+        value_type: type[V],
+        *,
+        key_type: Any = bytes,
+        value_format: Format = "json",
+    ) -> TypedTopic[V, Any]:
+        """A topic whose values are objects of one type: a `msgspec.Struct`, or what msgspec knows.
+
+        Values are JSON or, with `value_format="msgpack"`, MessagePack. Keys are bytes, or of
+        `key_type`: text, int (8 bytes) and UUID as Kafka's serializers write them, other types
+        like values. Raises `UnknownTopicError`, and `ConfigError` for a type that cannot be read
+        back.
+        """
+        from streamlog.clients import type_codecs
+        from streamlog.clients.typed import TypedTopic
+
+        values = type_codecs.codec_of_values(value_type, value_format)
+        keys = type_codecs.codec_of_keys(key_type, value_format)
+        return TypedTopic(self, self.engine().topic(name).name, values, keys)
 
     @property
     def admin(self) -> Admin:

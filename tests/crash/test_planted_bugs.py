@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from streamlog.storage import segment_scan, unclean_recovery
+from streamlog.storage import halved_scan, segment_scan, unclean_recovery
 from streamlog.testing.memory_filesystem import MemoryFilesystem
 from tests.crash import forgetting
 from tests.crash.explorer import Explorer, Plan, Violation
@@ -92,7 +92,7 @@ def test_recovery_without_checksums_is_caught(monkeypatch: pytest.MonkeyPatch) -
     def unchecked(source: Any, scan: Any, **arguments: Any) -> None:
         segment_scan.scan_on(source, scan, **{**arguments, "check_crc_from": 1 << 62})
 
-    monkeypatch.setattr(unclean_recovery, "scan_on", unchecked)
+    monkeypatch.setattr(halved_scan, "scan_on", unchecked)
     assert explore("appends") is not None
 
 

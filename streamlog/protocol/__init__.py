@@ -7,9 +7,10 @@ message of a family is asked for.
 
     definitions             the data, and how it is written down
     definition              a definition as a typed tree
-    primitives              strings, bytes, counts, tagged fields: what generated code calls
+    layout                  what a message looks like in one version
     source                  generated source and how its failures are traced to fields
     encoder, decoder        write the source of one version's function
+    primitives              what generated code calls where bytes are not short and plain
     message                 `Message`: classes, functions, errors
     uuid                    `Uuid`
     metadata_frame          the frame around records of `__cluster_metadata`

@@ -1,216 +1,243 @@
-"""Writes the source of a message's decode function for one version."""
+"""Writes the source of a message's decode function for one version.
+
+It is one function, and nothing is called where the bytes are as they mostly are: fields of fixed
+size are unpacked in runs, and a run takes along the first byte or bytes of the length, count or
+marker that is behind it. A field's local has its attribute's name and the depth of its structure.
+"""
 
 from __future__ import annotations
 
-from functools import partial
-from struct import unpack_from
+from struct import Struct, calcsize
 from typing import Any
 
 from streamlog.protocol import primitives
-from streamlog.protocol.definition import (
-    FIXED_FORMATS,
-    FIXED_SIZES,
-    FieldDefinition,
-    MessageDefinition,
-    StructDefinition,
-)
-from streamlog.protocol.source import GeneratedCode, SourceWriter, minimum_element_size
+from streamlog.protocol.definition import FIXED_FORMATS, FIXED_SIZES, MessageDefinition
+from streamlog.protocol.layout import FieldLayout, StructLayout, lay_out
+from streamlog.protocol.source import GeneratedCode, ReadField, SourceWriter
 from streamlog.protocol.uuid import Uuid
 
-_NAMES = {name: function for name, function in vars(primitives).items() if "read_" in name}
-_NAMES["MalformedError"] = primitives.MalformedError
-_NAMES["unpack_from"] = unpack_from
-_NAMES["Uuid"] = Uuid
-# Skips the length check of Uuid.__new__: a format of "16s" has made it already.
-_NAMES["make_uuid"] = partial(bytes.__new__, Uuid)
+_NAMES = {
+    "MalformedError": primitives.MalformedError,
+    "Struct": Struct,
+    "Uuid": Uuid,
+    "make_uuid": primitives.make_uuid,
+    "no_count": primitives.no_count,
+    "no_extent": primitives.no_extent,
+    "read_tag": primitives.read_tag,
+    "read_unknown_tags": primitives.read_unknown_tags,
+    "read_uuids": primitives.read_uuids,
+    "read_uvarint": primitives.read_uvarint,
+}
 
 
 def generate_decoder(
     message: MessageDefinition, version: int, classes: dict[str, Any]
 ) -> GeneratedCode:
-    """`function(buffer, position) -> (value, position)`; `classes` by structure name."""
+    """`function(buffer, position, size) -> (value, position)`; `size` is the buffer's length.
+
+    `classes` are those of the values by their structures' names.
+    """
     namespace: dict[str, Any] = dict(_NAMES)
     namespace.update((f"new_{name}", made) for name, made in classes.items())
     writer = SourceWriter(namespace)
-    for struct in message.structs.values():
-        _StructDecoder(writer, message, struct, version).write(f"decode_{struct.name}")
-    _StructDecoder(writer, message, message.root, version).write("decode")
+    writer.open("def decode(buffer, position, size):")
+    _DecoderWriter(writer).struct(lay_out(message, version), "value = {}", 0)
+    writer.line("return value, position")
+    writer.close()
     return writer.finish("decode", f"decode {message.name} version {version}")
 
 
-class _StructDecoder:
-    """One structure's function. A field's local has its attribute's name and an underscore."""
-
-    def __init__(
-        self,
-        writer: SourceWriter,
-        message: MessageDefinition,
-        struct: StructDefinition,
-        version: int,
-    ) -> None:
+class _DecoderWriter:
+    def __init__(self, writer: SourceWriter) -> None:
         self.writer = writer
-        self.message = message
-        self.struct = struct
-        self.version = version
-        self.flexible = version in message.flexible
 
-    def write(self, function: str) -> None:
-        writer = self.writer
-        writer.about()
-        writer.open(f"def {function}(buffer, position):")
-        run: list[FieldDefinition] = []
-        tagged: list[FieldDefinition] = []
-        for field in self.struct.fields:
-            if self.version not in field.versions:
-                continue
-            if self.version in field.tagged:
-                tagged.append(field)
-            elif field.is_fixed_size:
+    def struct(self, layout: StructLayout, sink: str, depth: int) -> None:
+        """Read a structure; `sink` is the line in which its value takes the place of `{}`."""
+        run: list[FieldLayout] = []
+        for field in layout.fields:
+            if field.is_fixed_size:
                 run.append(field)
             else:
-                self._write_run(run)
+                self.field(field, depth, run)
                 run = []
-                self._write_field(field)
-        self._write_run(run)
-        if self.flexible:
-            self._write_tagged(tagged)
-        self._write_return()
-        writer.close()
-
-    def _write_run(self, run: list[FieldDefinition]) -> None:
-        if not run:
-            return
-        writer = self.writer
-        writer.about(*run)
-        name, size = writer.run_format(run)
-        targets = "".join(f"{field.attribute}_, " for field in run)
-        writer.line(f"{targets.rstrip()} = {name}.unpack_from(buffer, position)")
-        writer.line(f"position += {size}")
-        for field in run:
-            if field.type == "uuid":
-                writer.line(f"{field.attribute}_ = make_uuid({field.attribute}_)")
-
-    def _write_field(self, field: FieldDefinition) -> None:
-        self.writer.about(field)
-        if field.is_array:
-            self._write_array(field)
-        elif field.is_struct:
-            self._write_struct(field)
+        if layout.is_flexible:
+            self.run(run, depth, "tags", "B", layout.path)
+            self.tags(layout, depth)
         else:
-            reader = self._reader(field, field.type, self.version in field.nullable)
-            self.writer.line(f"{field.attribute}_, position = {reader}(buffer, position)")
+            self.run(run, depth)
+        arguments = [
+            _default(field) if field.is_absent else f"{field.attribute}_{depth}"
+            for field in layout.members
+        ]
+        if layout.is_flexible:
+            arguments.append(f"unknown_{depth}")
+        self.writer.about("")
+        self.writer.line(sink.format(f"new_{layout.name}({', '.join(arguments)})"))
 
-    def _write_struct(self, field: FieldDefinition) -> None:
-        writer = self.writer
-        target = f"{field.attribute}_"
-        call = f"{target}, position = decode_{field.type}(buffer, position)"
-        if self.version not in field.nullable:
-            writer.line(call)
+    def run(
+        self,
+        fields: list[FieldLayout],
+        depth: int,
+        head: str = "",
+        head_format: str = "",
+        head_path: str = "",
+    ) -> None:
+        """Read `fields` at once, and behind them `head`, which belongs to `head_path`."""
+        if not fields and not head:
             return
-        writer.line("present = buffer[position]")
-        writer.line("position += 1")
-        # Null is -1 in a signed byte where the field is not tagged, else 0 in a varint.
-        writer.open(f"if present {'== 0' if self.version in field.tagged else '> 127'}:")
-        writer.line(f"{target} = None")
-        writer.close()
-        writer.open("else:")
-        writer.line(call)
-        writer.close()
-
-    def _write_array(self, field: FieldDefinition) -> None:
         writer = self.writer
-        nullable = self.version in field.nullable
-        minimum = minimum_element_size(self.message, field, self.version)
-        reader = self._reader(field, "count", nullable)
-        writer.line(f"count, position = {reader}(buffer, position, {minimum})")
-        if nullable:
-            writer.open("if count is None:")
-            writer.line(f"{field.attribute}_ = None")
+        names = [f"{field.attribute}_{depth}" for field in fields]
+        places = []
+        end = 0
+        for field in fields:
+            end += FIXED_SIZES[field.type]
+            places.append(ReadField(field.path, end))
+        if head:
+            names.append(head)
+            end += calcsize(head_format)
+        writer.about(head_path if head else fields[-1].path, places)
+        if head_format == "B" and not fields:
+            writer.line(f"{head} = buffer[position]")
+        else:
+            form = "".join(FIXED_FORMATS[field.type] for field in fields) + head_format
+            reader = writer.use(
+                f"unpack_{form.replace('?', 'o')}", lambda: Struct(">" + form).unpack_from
+            )
+            comma = "," if len(names) == 1 else ""
+            writer.line(f"{', '.join(names)}{comma} = {reader}(buffer, position)")
+        writer.line(f"position += {end}")
+        for field, name in zip(fields, names, strict=False):
+            if field.type == "uuid":
+                writer.line(f"{name} = make_uuid({name})")
+
+    def field(self, field: FieldLayout, depth: int, run: list[FieldLayout]) -> None:
+        """Read a field of variable size, and the fixed-size ones in front of it with its head."""
+        writer = self.writer
+        target = f"{field.attribute}_{depth}"
+        if field.struct is not None and not field.is_array and not field.is_nullable:
+            self.run(run, depth)
+            self.struct(field.struct, f"{target} = {{}}", depth + 1)
+            return
+        head = "count" if field.is_array else "marker" if field.struct else "length"
+        is_null, head_format = _head_of(field)
+        self.run(run, depth, head, head_format, field.path)
+        writer.about(field.path)
+        if head_format == "B":
+            writer.open(f"if {head} > 127:")
+            writer.line(f"{head}, position = read_uvarint(buffer, position - 1)")
             writer.close()
-            writer.open("else:")
-        self._write_elements(field)
-        if nullable:
+        if field.is_nullable:
+            writer.open(f"if {head} {is_null}:")
+            writer.line(f"{target} = None")
+            writer.otherwise()
+        if field.is_array:
+            self.array(field, target, depth)
+        elif field.struct is not None:
+            self.struct(field.struct, f"{target} = {{}}", depth + 1)
+        else:
+            self.extent(field, target)
+        if field.is_nullable:
             writer.close()
 
-    def _write_elements(self, field: FieldDefinition) -> None:
+    def extent(self, field: FieldLayout, target: str) -> None:
+        """Read `length` bytes as a string, bytes or records."""
         writer = self.writer
-        target = f"{field.attribute}_"
+        writer.line(f"stop = position + length{' - 1' if field.is_compact else ''}")
+        writer.open(f"if {'stop > size' if field.is_nullable else 'not position <= stop <= size'}:")
+        writer.line("raise no_extent(stop - position, size - position)")
+        writer.close()
+        if field.type == "string":
+            writer.line(f'{target} = str(buffer[position:stop], "utf-8")')
+        elif field.type == "bytes":
+            writer.line(f"{target} = bytes(buffer[position:stop])")
+        else:
+            writer.line(f"{target} = memoryview(buffer)[position:stop]")
+        writer.line("position = stop")
+
+    def array(self, field: FieldLayout, target: str, depth: int) -> None:
+        """Read `count` elements."""
+        writer = self.writer
+        if field.is_compact:
+            writer.line("count -= 1")
+        writer.open(f"if not 0 <= count * {field.least_element_size} <= size - position:")
+        writer.line("raise no_count(count, size - position)")
+        writer.close()
         if field.type == "uuid":
-            writer.line("stop = position + 16 * count")
-            span = "buffer[start:start + 16]"
-            writer.line(f"{target} = [Uuid({span}) for start in range(position, stop, 16)]")
-            writer.line("position = stop")
+            writer.line(f"{target} = read_uuids(buffer, position, count)")
+            writer.line("position += 16 * count")
         elif field.type in FIXED_FORMATS:
-            form = f'f">{{count}}{FIXED_FORMATS[field.type]}"'
-            writer.line(f"{target} = list(unpack_from({form}, buffer, position))")
+            form = FIXED_FORMATS[field.type]
+            few = writer.use(f"many_{form.replace('?', 'o')}", lambda: primitives.many(form))
+            chosen = f'({few}[count] if count < 16 else Struct(f">{{count}}{form}"))'
+            writer.line(f"{target} = list({chosen}.unpack_from(buffer, position))")
             writer.line(f"position += {FIXED_SIZES[field.type]} * count")
         else:
-            reader = (
-                f"decode_{field.type}"
-                if field.is_struct
-                else self._reader(field, field.type, nullable=False)
-            )
             writer.line(f"{target} = []")
             writer.open("for _ in range(count):")
-            writer.line(f"item, position = {reader}(buffer, position)")
-            writer.line(f"{target}.append(item)")
+            if field.struct is not None:
+                self.struct(field.struct, f"{target}.append({{}})", depth + 1)
+            else:
+                self.field(field.element, depth + 1, [])
+                writer.line(f"{target}.append(item_{depth + 1})")
             writer.close()
 
-    def _write_tagged(self, tagged: list[FieldDefinition]) -> None:
+    def tags(self, layout: StructLayout, depth: int) -> None:
+        """Read the section of `tags` tagged fields."""
         writer = self.writer
+        unknown, end = f"unknown_{depth}", f"end_{depth}"
+        tagged = layout.tagged
         for field in tagged:
-            writer.line(f"{field.attribute}_ = {self._default(field)}")
-        writer.about()
-        writer.line("unknown = ()")
-        writer.line("tags, position = read_uvarint(buffer, position)")
+            writer.line(f"{field.attribute}_{depth} = {_default(field)}")
+        writer.about(layout.path)
+        writer.line(f"{unknown} = ()")
         writer.open("if tags:")
-        writer.line("unknown = []")
+        if not tagged:
+            writer.line(f"{unknown}, position = read_unknown_tags(buffer, position - 1, size)")
+            writer.close()
+            return
+        writer.line("tags, position = read_uvarint(buffer, position - 1)")
+        writer.line(f"{unknown} = []")
         writer.open("for _ in range(tags):")
-        writer.line("tag, position, stop_of_tag = read_tag(buffer, position)")
-        keyword = "if"
+        writer.line(f"tag, position, {end} = read_tag(buffer, position, size)")
         for field in tagged:
-            writer.about(field)
-            writer.open(f"{keyword} tag == {field.tag}:")
-            if field.is_fixed_size:
-                self._write_run([field])
-            else:
-                self._write_field(field)
-            writer.open("if position != stop_of_tag:")
+            writer.open(f"if tag == {field.tag}:")
+            self.tagged_field(field, depth)
+            writer.open(f"if position != {end}:")
             writer.line('raise MalformedError("its size is not the announced one")')
             writer.close()
+            writer.line("continue")
             writer.close()
-            keyword = "elif"
-        writer.about()
-        if tagged:
-            writer.open("else:")
-        writer.line("unknown.append((tag, bytes(buffer[position:stop_of_tag])))")
-        writer.line("position = stop_of_tag")
-        if tagged:
-            writer.close()
+        writer.about(layout.path)
+        writer.line(f"{unknown}.append((tag, bytes(buffer[position:{end}])))")
+        writer.line(f"position = {end}")
         writer.close()
-        writer.line("unknown = tuple(unknown)")
+        writer.line(f"{unknown} = tuple({unknown})")
         writer.close()
 
-    def _write_return(self) -> None:
-        arguments = [
-            f"{field.attribute}_" if self.version in field.versions else self._default(field)
-            for field in self.struct.fields
-        ]
-        if self.flexible:
-            arguments.append("unknown")
-        self.writer.about()
-        self.writer.line(f"return new_{self.struct.name}({', '.join(arguments)}), position")
+    def tagged_field(self, field: FieldLayout, depth: int) -> None:
+        if field.is_fixed_size:
+            self.run([field], depth)
+        else:
+            self.field(field, depth, [])
+        self.writer.about(field.path)
 
-    def _default(self, field: FieldDefinition) -> str:
-        """An expression for the value of a field that is not there."""
-        if field.default is None:
-            return "None"
-        if field.is_array:
-            return "[]"
-        if field.is_struct:
-            return f"new_{field.type}()"
-        return "Uuid.ZERO" if field.type == "uuid" else repr(field.default)
 
-    def _reader(self, field: FieldDefinition, kind: str, nullable: bool) -> str:
-        compact = "compact_" if self.flexible and not field.never_compact else ""
-        return f"read_{compact}{'nullable_' if nullable else ''}{kind}"
+def _head_of(field: FieldLayout) -> tuple[str, str]:
+    """How null is told from the head of a field, and the head's format."""
+    if field.struct is not None and not field.is_array:
+        # Kafka's generator: a signed byte where the field is not tagged, else a varint.
+        return ("== 0", "B") if field.is_tagged else ("< 0", "b")
+    if field.is_compact:
+        return "== 0", "B"
+    return "< 0", "h" if field.type == "string" and not field.is_array else "i"
+
+
+def _default(field: FieldLayout) -> str:
+    """An expression for the value of a field that is not there."""
+    if field.default is None:
+        return "None"
+    if field.is_array:
+        return "[]"
+    if field.default == ():
+        return f"new_{field.type}()"
+    return "Uuid.ZERO" if field.type == "uuid" else repr(field.default)

@@ -1,187 +1,214 @@
-"""Writes the source of a message's encode function for one version."""
+"""Writes the source of a message's encode function for one version.
+
+It is one function, and nothing is called for what is short and plain: fields of fixed size are
+packed in runs. A field's local has its attribute's name and the depth of its structure.
+"""
 
 from __future__ import annotations
 
-from struct import pack
+from struct import Struct
 from typing import Any
 
 from streamlog.protocol import primitives
-from streamlog.protocol.definition import (
-    FIXED_FORMATS,
-    FieldDefinition,
-    MessageDefinition,
-    StructDefinition,
-)
-from streamlog.protocol.source import GeneratedCode, SourceWriter
+from streamlog.protocol.definition import FIXED_FORMATS, MessageDefinition
+from streamlog.protocol.layout import FieldLayout, StructLayout, lay_out
+from streamlog.protocol.source import GeneratedCode, PackedField, SourceWriter
 from streamlog.protocol.uuid import Uuid
 
-_NAMES = {name: function for name, function in vars(primitives).items() if "write_" in name}
-_NAMES["MalformedError"] = primitives.MalformedError
-_NAMES["as_uuid"] = primitives.as_uuid
-_NAMES["pack"] = pack
-_NAMES["Uuid"] = Uuid
+_NAMES = {
+    "MalformedError": primitives.MalformedError,
+    "Struct": Struct,
+    "Uuid": Uuid,
+    "as_uuid": primitives.as_uuid,
+    "length_of": primitives.length_of,
+    "pack_h": Struct(">h").pack,
+    "pack_i": Struct(">i").pack,
+    "write_bytes": primitives.write_bytes,
+    "write_compact_bytes": primitives.write_compact_bytes,
+    "write_long_length": primitives.write_long_length,
+    "write_tagged_fields": primitives.write_tagged_fields,
+    "write_uvarint": primitives.write_uvarint,
+}
 
 
 def generate_encoder(
     message: MessageDefinition, version: int, classes: dict[str, Any]
 ) -> GeneratedCode:
-    """`function(out, value)`, which appends to the bytearray `out`; `classes` by structure."""
+    """`function(out, value)`, which appends to the bytearray `out`.
+
+    `classes` are those of the values by their structures' names.
+    """
     namespace: dict[str, Any] = dict(_NAMES)
     namespace.update((f"default_{name}", made()) for name, made in classes.items())
     writer = SourceWriter(namespace)
-    for struct in message.structs.values():
-        _StructEncoder(writer, message, struct, version).write(f"encode_{struct.name}")
-    _StructEncoder(writer, message, message.root, version).write("encode")
+    keeps_unknown = message.flexible.low <= message.flexible.high
+    writer.open("def encode(out, value):")
+    _EncoderWriter(writer, keeps_unknown).struct(lay_out(message, version), "value", "out", 0)
+    writer.line("return")
+    writer.close()
     return writer.finish("encode", f"encode {message.name} version {version}")
 
 
-class _StructEncoder:
-    """One structure's function."""
-
-    def __init__(
-        self,
-        writer: SourceWriter,
-        message: MessageDefinition,
-        struct: StructDefinition,
-        version: int,
-    ) -> None:
+class _EncoderWriter:
+    def __init__(self, writer: SourceWriter, keeps_unknown: bool) -> None:
         self.writer = writer
-        self.message = message
-        self.struct = struct
-        self.version = version
-        self.flexible = version in message.flexible
+        self.keeps_unknown = keeps_unknown  # whether any version has tagged fields
 
-    def write(self, function: str) -> None:
-        writer = self.writer
-        writer.about()
-        writer.open(f"def {function}(out, value):")
-        run: list[FieldDefinition] = []
-        tagged: list[FieldDefinition] = []
-        for field in self.struct.fields:
-            if self.version not in field.versions:
-                self._write_refusal(field)
-            elif self.version in field.tagged:
-                tagged.append(field)
-            elif field.is_fixed_size:
+    def struct(self, layout: StructLayout, value: str, out: str, depth: int) -> None:
+        """Append the structure that the local `value` is."""
+        for field in layout.absent:
+            if not field.is_ignorable:
+                self.refusal(field, value)
+        run: list[FieldLayout] = []
+        for field in layout.fields:
+            if field.is_fixed_size:
                 run.append(field)
             else:
-                self._write_run(run)
+                self.run(run, value, out)
+                self.field(field, value, out, depth)
                 run = []
-                self._write_field(field, "out")
-        self._write_run(run)
-        self._write_tagged(sorted(tagged, key=lambda field: field.tag))
-        writer.close()
+        self.run(run, value, out)
+        if layout.is_flexible:
+            self.tags(layout, value, out, depth)
+        elif self.keeps_unknown:
+            self.writer.about("")
+            self.writer.open(f"if {value}.unknown_tagged_fields:")
+            self.writer.line('raise MalformedError("this version has no tagged fields")')
+            self.writer.close()
 
-    def _write_refusal(self, field: FieldDefinition) -> None:
-        """A value that this version cannot express is an error, unless it may be ignored."""
-        if field.ignorable:
-            return
-        self.writer.about(field)
-        self.writer.open(f"if {self._differs(field)}:")
+    def refusal(self, field: FieldLayout, value: str) -> None:
+        """What this version cannot express is an error, unless it may be ignored."""
+        self.writer.about(field.path)
+        self.writer.open(f"if {_differs(field, f'{value}.{field.attribute}')}:")
         self.writer.line('raise MalformedError("this version cannot express a value of it")')
         self.writer.close()
 
-    def _write_run(self, run: list[FieldDefinition], out: str = "out") -> None:
-        if not run:
+    def run(self, fields: list[FieldLayout], value: str, out: str) -> None:
+        """Append `fields`, all of fixed size, at once."""
+        if not fields:
             return
-        self.writer.about(*run)
-        name, _ = self.writer.run_format(run)
-        values = ", ".join(
-            f"as_uuid(value.{field.attribute})"
+        writer = self.writer
+        places = [PackedField(each.path, value, each.attribute, each.type) for each in fields]
+        writer.about(fields[-1].path, places)
+        form = "".join(FIXED_FORMATS[field.type] for field in fields)
+        packer = writer.use(f"pack_{form.replace('?', 'o')}", lambda: Struct(">" + form).pack)
+        arguments = [
+            f"as_uuid({value}.{field.attribute})"
             if field.type == "uuid"
-            else f"value.{field.attribute}"
-            for field in run
-        )
-        self.writer.line(f"{out} += {name}.pack({values})")
+            else f"{value}.{field.attribute}"
+            for field in fields
+        ]
+        writer.line(f"{out} += {packer}({', '.join(arguments)})")
 
-    def _write_field(self, field: FieldDefinition, out: str) -> None:
+    def field(self, field: FieldLayout, value: str, out: str, depth: int) -> None:
+        """Append a field of variable size."""
         writer = self.writer
-        writer.about(field)
-        nullable = self.version in field.nullable
-        if nullable:
-            writer.open(f"if value.{field.attribute} is None:")
-            writer.line(self._null(field, out))
-            writer.close()
-            writer.open("else:")
+        local = f"{field.attribute}_{depth}"
+        writer.about(field.path)
+        writer.line(f"{local} = {value}.{field.attribute}")
+        if field.is_nullable:
+            writer.open(f"if {local} is None:")
+            writer.line(_null(field, out))
+            writer.otherwise()
         if field.is_array:
-            self._write_array(field, out)
-        elif field.is_struct:
-            if nullable:
+            self.array(field, local, out, depth)
+        elif field.struct is not None:
+            if field.is_nullable:
                 writer.line(f"{out}.append(1)")
-            writer.line(f"encode_{field.type}({out}, value.{field.attribute})")
+            self.struct(field.struct, local, out, depth + 1)
         else:
-            writer.line(f"{self._writer_of(field, field.type)}({out}, value.{field.attribute})")
-        if nullable:
+            self.content(field, local, out)
+        if field.is_nullable:
             writer.close()
 
-    def _null(self, field: FieldDefinition, out: str) -> str:
-        if field.is_struct and not field.is_array:
-            # Kafka's generator: a signed byte where the field is not tagged, else a varint.
-            return f"{out}.append({0 if self.version in field.tagged else 255})"
-        if self._is_compact(field):
-            return f"{out}.append(0)"
-        size = 2 if field.type == "string" and not field.is_array else 4
-        return f"{out} += {bytes([255] * size)!r}"
-
-    def _write_array(self, field: FieldDefinition, out: str) -> None:
+    def content(self, field: FieldLayout, local: str, out: str) -> None:
+        """Append a string, bytes or records."""
         writer = self.writer
-        writer.line(f"items = value.{field.attribute}")
-        writer.line(f"{self._writer_of(field, 'count')}({out}, items)")
+        if field.type != "string":
+            writer.line(f"write_{'compact_' if field.is_compact else ''}bytes({out}, {local})")
+            return
+        writer.line(f"raw = {local}.encode()")
+        if field.is_compact:
+            writer.line("length = len(raw) + 1")
+            writer.open("if length < 128:")
+            writer.line(f"{out}.append(length)")
+            writer.otherwise()
+            writer.line(f"write_long_length({out}, length)")
+            writer.close()
+        else:
+            writer.line(f"{out} += pack_h(len(raw))")
+        writer.line(f"{out} += raw")
+
+    def array(self, field: FieldLayout, local: str, out: str, depth: int) -> None:
+        """Append an array's count and elements."""
+        writer = self.writer
+        writer.line(f"count = {'len' if field.struct else 'length_of'}({local})")
+        if field.is_compact:
+            writer.open("if count < 127:")
+            writer.line(f"{out}.append(count + 1)")
+            writer.otherwise()
+            writer.line(f"write_uvarint({out}, count + 1)")
+            writer.close()
+        else:
+            writer.line(f"{out} += pack_i(count)")
         if field.type != "uuid" and field.type in FIXED_FORMATS:
-            form = f'f">{{len(items)}}{FIXED_FORMATS[field.type]}"'
-            writer.line(f"{out} += pack({form}, *items)")
+            form = FIXED_FORMATS[field.type]
+            few = writer.use(f"many_{form.replace('?', 'o')}", lambda: primitives.many(form))
+            chosen = f'({few}[count] if count < 16 else Struct(f">{{count}}{form}"))'
+            writer.line(f"{out} += {chosen}.pack(*{local})")
             return
-        writer.open("for item in items:")
-        if field.type == "uuid":
-            writer.line(f"{out} += as_uuid(item)")
-        elif field.is_struct:
-            writer.line(f"encode_{field.type}({out}, item)")
+        item = f"item_{depth + 1}"
+        writer.open(f"for {item} in {local}:")
+        if field.struct is not None:
+            self.struct(field.struct, item, out, depth + 1)
+        elif field.type == "uuid":
+            writer.line(f"{out} += as_uuid({item})")
         else:
-            writer.line(f"{self._writer_of(field, field.type)}({out}, item)")
+            self.content(field, item, out)
         writer.close()
 
-    def _write_tagged(self, tagged: list[FieldDefinition]) -> None:
+    def tags(self, layout: StructLayout, value: str, out: str, depth: int) -> None:
+        """Append the section of tagged fields: those that are not at their defaults."""
         writer = self.writer
-        if not self.flexible:
-            writer.about()
-            if self.message.flexible.low <= self.message.flexible.high:
-                writer.open("if value.unknown_tagged_fields:")
-                writer.line('raise MalformedError("this version has no tagged fields")')
-                writer.close()
-            writer.line("return")
-            return
-        writer.line("sections = []")
+        sections, section = f"sections_{depth}", f"section_{depth}"
+        tagged = layout.tagged
+        if tagged:
+            writer.line(f"{sections} = []")
         for field in tagged:
-            writer.about(field)
-            writer.open(f"if {self._differs(field)}:")
-            writer.line("section = bytearray()")
+            writer.about(field.path)
+            writer.open(f"if {_differs(field, f'{value}.{field.attribute}')}:")
+            writer.line(f"{section} = bytearray()")
             if field.is_fixed_size:
-                self._write_run([field], "section")
+                self.run([field], value, section)
             else:
-                self._write_field(field, "section")
-            writer.line(f"sections.append(({field.tag}, section))")
+                self.field(field, value, section, depth)
+            writer.line(f"{sections}.append(({field.tag}, {section}))")
             writer.close()
-        writer.about()
-        writer.open("if sections or value.unknown_tagged_fields:")
-        writer.line("write_tagged_fields(out, sections, value.unknown_tagged_fields)")
+        writer.about(layout.path)
+        unknown = f"{value}.unknown_tagged_fields"
+        writer.open(f"if {f'{sections} or ' if tagged else ''}{unknown}:")
+        writer.line(f"write_tagged_fields({out}, {sections if tagged else '()'}, {unknown})")
+        writer.otherwise()
+        writer.line(f"{out}.append(0)")
         writer.close()
-        writer.open("else:")
-        writer.line("out.append(0)")
-        writer.close()
 
-    def _differs(self, field: FieldDefinition) -> str:
-        """An expression that is true when a field is not at its default."""
-        value = f"value.{field.attribute}"
-        if field.default is None:
-            return f"{value} is not None"
-        if field.is_array:
-            return f"{value} is None or len({value})"
-        if field.is_struct:
-            return f"{value} != default_{field.type}"
-        return f"{value} != {'Uuid.ZERO' if field.type == 'uuid' else repr(field.default)}"
 
-    def _writer_of(self, field: FieldDefinition, kind: str) -> str:
-        return f"write_{'compact_' if self._is_compact(field) else ''}{kind}"
+def _null(field: FieldLayout, out: str) -> str:
+    if field.struct is not None and not field.is_array:
+        # Kafka's generator: a signed byte where the field is not tagged, else a varint.
+        return f"{out}.append({0 if field.is_tagged else 255})"
+    if field.is_compact:
+        return f"{out}.append(0)"
+    size = 2 if field.type == "string" and not field.is_array else 4
+    return f"{out} += {bytes([255] * size)!r}"
 
-    def _is_compact(self, field: FieldDefinition) -> bool:
-        return self.flexible and not field.never_compact
+
+def _differs(field: FieldLayout, value: str) -> str:
+    """An expression that is true when a field is not at its default."""
+    if field.default is None:
+        return f"{value} is not None"
+    if field.is_array:
+        return f"{value} is None or len({value})"
+    if field.default == ():
+        return f"{value} != default_{field.type}"
+    return f"{value} != {'Uuid.ZERO' if field.type == 'uuid' else repr(field.default)}"

@@ -79,7 +79,7 @@ class Message:
         if position < 0:
             raise ValueError("a position cannot be negative")
         try:
-            value, end = code.function(buffer, position)
+            value, end = code.function(buffer, position, len(buffer))
         except _DECODE_FAILURES as error:
             raise self._explain("decode", code, version, error) from error
         return value, end
@@ -131,7 +131,8 @@ class Message:
     ) -> SchemaError:
         field = code.locate(error.__traceback__)
         where = f", field {field}" if field else ""
-        reason = "the bytes end before it" if isinstance(error, IndexError) else str(error)
+        cut_short = verb == "decode" and isinstance(error, (IndexError, struct.error))
+        reason = "the bytes end before its end" if cut_short else str(error)
         return SchemaError(
             f"cannot {verb} {self.name} version {version}{where}: {reason}",
             message_name=self.name,

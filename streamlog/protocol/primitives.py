@@ -1,4 +1,4 @@
-"""The variable-length encodings of Kafka's protocol, as the generated code calls them.
+"""What generated code calls where bytes are not as short and plain as they usually are.
 
 `read_*` take a buffer and a position and return a value and the position behind it; `write_*`
 append to a bytearray. No length or count is believed before its bytes are seen to be there.
@@ -8,17 +8,17 @@ They raise `MalformedError`, `IndexError` or `struct.error`: `message` makes `Sc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from struct import Struct
 from typing import Any, TypeAlias
 
+from streamlog.protocol.uuid import Uuid
+
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
-_int16 = Struct(">h")
 _int32 = Struct(">i")
 _MAX_UINT32 = 0xFFFFFFFF
-
-NULL_INT16 = b"\xff\xff"
-NULL_INT32 = b"\xff\xff\xff\xff"
+_MAX_STRING_BYTES = 0x7FFF
 
 
 class MalformedError(ValueError):
@@ -55,167 +55,43 @@ def write_uvarint(out: bytearray, number: int) -> None:
     out.append(number)
 
 
-def read_count(buffer: Buffer, position: int, minimum: int) -> tuple[int, int]:
-    """An array's count, refused unless `minimum` bytes an element can be there."""
-    (count,) = _int32.unpack_from(buffer, position)
+def no_extent(length: int, available: int) -> MalformedError:
+    """Why `length` bytes cannot be read where `available` are there."""
+    if length < 0:
+        return MalformedError("may not be null" if length == -1 else f"a length of {length}")
+    return MalformedError(f"{length} bytes announced, {available} there")
+
+
+def no_count(count: int, available: int) -> MalformedError:
+    """Why `count` elements cannot be read where `available` bytes are there."""
     if count < 0:
-        raise MalformedError("an array of negative size" if count < -1 else "may not be null")
-    return _checked_count(buffer, position + 4, count, minimum)
+        return MalformedError("may not be null" if count == -1 else f"an array of {count} elements")
+    return MalformedError(f"{count} elements cannot be in {available} bytes")
 
 
-def read_nullable_count(buffer: Buffer, position: int, minimum: int) -> tuple[int | None, int]:
-    """The same, or None for a null array."""
-    if buffer[position : position + 4] == NULL_INT32:
-        return None, position + 4
-    return read_count(buffer, position, minimum)
+def length_of(items: Sequence[Any]) -> int:
+    """The number of elements of a list of numbers or texts.
 
-
-def read_compact_count(buffer: Buffer, position: int, minimum: int) -> tuple[int, int]:
-    """A compact array's count; `minimum` as in `read_count`."""
-    count, position = read_uvarint(buffer, position)
-    if count == 0:
-        raise MalformedError("may not be null")
-    return _checked_count(buffer, position, count - 1, minimum)
-
-
-def read_compact_nullable_count(
-    buffer: Buffer, position: int, minimum: int
-) -> tuple[int | None, int]:
-    """The same, or None for a null array."""
-    if buffer[position] == 0:
-        return None, position + 1
-    return read_compact_count(buffer, position, minimum)
-
-
-def _checked_count(buffer: Buffer, position: int, count: int, minimum: int) -> tuple[int, int]:
-    if count * minimum > len(buffer) - position:
-        raise MalformedError(f"{count} elements cannot be in {len(buffer) - position} bytes")
-    return count, position
-
-
-def write_count(out: bytearray, items: Sequence[Any]) -> None:
-    """Append an array's count."""
-    out += _int32.pack(_length_of(items))
-
-
-def write_compact_count(out: bytearray, items: Sequence[Any]) -> None:
-    """Append a compact array's count."""
-    write_uvarint(out, _length_of(items) + 1)
-
-
-def _length_of(items: Sequence[Any]) -> int:
-    # A string is a sequence of strings: one given for a list of names would pass unseen.
-    if isinstance(items, (str, bytes)):
+    Not of text or bytes, whose characters and bytes would pass for such elements.
+    """
+    if isinstance(items, (str, bytes, bytearray)):
         raise TypeError(f"expected a list, not {type(items).__name__}")
     return len(items)
 
 
-# ---------------------------------------------------------------- strings
+def many(character: str) -> tuple[Struct, ...]:
+    """Formats for up to fifteen values of a kind, which is what most arrays of numbers hold."""
+    return tuple(Struct(f">{count}{character}") for count in range(16))
 
 
-def read_string(buffer: Buffer, position: int) -> tuple[str, int]:
-    """UTF-8 behind an int16 length."""
-    (length,) = _int16.unpack_from(buffer, position)
-    start = position + 2
-    if length < 0:
-        raise MalformedError("a string of negative length" if length < -1 else "may not be null")
-    if start + length > len(buffer):
-        raise _cut_short(length, len(buffer) - start)
-    return str(buffer[start : start + length], "utf-8"), start + length
+# ---------------------------------------------------------------- strings, bytes, records
 
 
-def read_nullable_string(buffer: Buffer, position: int) -> tuple[str | None, int]:
-    """The same, or None."""
-    if buffer[position : position + 2] == NULL_INT16:
-        return None, position + 2
-    return read_string(buffer, position)
-
-
-def read_compact_string(buffer: Buffer, position: int) -> tuple[str, int]:
-    """UTF-8 behind a compact length."""
-    start, stop = _compact_extent(buffer, position)
-    return str(buffer[start:stop], "utf-8"), stop
-
-
-def read_compact_nullable_string(buffer: Buffer, position: int) -> tuple[str | None, int]:
-    """The same, or None."""
-    if buffer[position] == 0:
-        return None, position + 1
-    start, stop = _compact_extent(buffer, position)
-    return str(buffer[start:stop], "utf-8"), stop
-
-
-def write_string(out: bytearray, text: str) -> None:
-    """Append UTF-8 behind an int16 length."""
-    raw = text.encode()
-    if len(raw) > 0x7FFF:
-        raise MalformedError(f"a string of {len(raw)} bytes; at most 32767 fit")
-    out += _int16.pack(len(raw))
-    out += raw
-
-
-def write_compact_string(out: bytearray, text: str) -> None:
-    """Append UTF-8 behind a compact length; no longer than the other form allows."""
-    raw = text.encode()
-    if len(raw) > 0x7FFF:
-        raise MalformedError(f"a string of {len(raw)} bytes; at most 32767 fit")
-    write_uvarint(out, len(raw) + 1)
-    out += raw
-
-
-# ---------------------------------------------------------------- bytes and records
-
-
-def read_bytes(buffer: Buffer, position: int) -> tuple[bytes, int]:
-    """Bytes behind an int32 length."""
-    start, stop = _extent(buffer, position)
-    return bytes(buffer[start:stop]), stop
-
-
-def read_nullable_bytes(buffer: Buffer, position: int) -> tuple[bytes | None, int]:
-    """The same, or None."""
-    if buffer[position : position + 4] == NULL_INT32:
-        return None, position + 4
-    return read_bytes(buffer, position)
-
-
-def read_compact_bytes(buffer: Buffer, position: int) -> tuple[bytes, int]:
-    """Bytes behind a compact length."""
-    start, stop = _compact_extent(buffer, position)
-    return bytes(buffer[start:stop]), stop
-
-
-def read_compact_nullable_bytes(buffer: Buffer, position: int) -> tuple[bytes | None, int]:
-    """The same, or None."""
-    if buffer[position] == 0:
-        return None, position + 1
-    return read_compact_bytes(buffer, position)
-
-
-def read_records(buffer: Buffer, position: int) -> tuple[memoryview, int]:
-    """Record batches as a view of the buffer, not a copy."""
-    start, stop = _extent(buffer, position)
-    return memoryview(buffer)[start:stop], stop
-
-
-def read_nullable_records(buffer: Buffer, position: int) -> tuple[memoryview | None, int]:
-    """The same, or None."""
-    if buffer[position : position + 4] == NULL_INT32:
-        return None, position + 4
-    return read_records(buffer, position)
-
-
-def read_compact_records(buffer: Buffer, position: int) -> tuple[memoryview, int]:
-    """Record batches behind a compact length, as a view."""
-    start, stop = _compact_extent(buffer, position)
-    return memoryview(buffer)[start:stop], stop
-
-
-def read_compact_nullable_records(buffer: Buffer, position: int) -> tuple[memoryview | None, int]:
-    """The same, or None."""
-    if buffer[position] == 0:
-        return None, position + 1
-    return read_compact_records(buffer, position)
+def write_long_length(out: bytearray, length: int) -> None:
+    """Append the compact length of a string of 127 bytes or more; at most what `string` allows."""
+    if length > _MAX_STRING_BYTES + 1:
+        raise MalformedError(f"a string of {length - 1} bytes; at most {_MAX_STRING_BYTES} fit")
+    write_uvarint(out, length)
 
 
 def write_bytes(out: bytearray, raw: Buffer) -> None:
@@ -232,38 +108,7 @@ def write_compact_bytes(out: bytearray, raw: Buffer) -> None:
     out += view
 
 
-write_records = write_bytes
-write_compact_records = write_compact_bytes
-
-
-def _extent(buffer: Buffer, position: int) -> tuple[int, int]:
-    (length,) = _int32.unpack_from(buffer, position)
-    start: int = position + 4
-    if length < 0:
-        raise MalformedError("bytes of negative length" if length < -1 else "may not be null")
-    if start + length > len(buffer):
-        raise _cut_short(length, len(buffer) - start)
-    return start, start + length
-
-
-def _compact_extent(buffer: Buffer, position: int) -> tuple[int, int]:
-    length = buffer[position]
-    start = position + 1
-    if length > 0x7F:
-        length, start = read_uvarint(buffer, position)
-    if length == 0:
-        raise MalformedError("may not be null")
-    stop = start + length - 1
-    if stop > len(buffer):
-        raise _cut_short(length - 1, len(buffer) - start)
-    return start, stop
-
-
-def _cut_short(announced: int, available: int) -> MalformedError:
-    return MalformedError(f"{announced} bytes announced, {available} there")
-
-
-# ---------------------------------------------------------------- uuids and tagged fields
+# ---------------------------------------------------------------- uuids
 
 
 def as_uuid(raw: bytes) -> bytes:
@@ -273,18 +118,44 @@ def as_uuid(raw: bytes) -> bytes:
     return raw
 
 
-def read_tag(buffer: Buffer, position: int) -> tuple[int, int, int]:
+make_uuid = partial(bytes.__new__, Uuid)
+"""A Uuid without the check of its length, which the one who read the bytes has made."""
+
+
+def read_uuids(buffer: Buffer, position: int, count: int) -> list[Uuid]:
+    """`count` uuids, which are there."""
+    stop = position + 16 * count
+    return [make_uuid(buffer[start : start + 16]) for start in range(position, stop, 16)]
+
+
+# ---------------------------------------------------------------- tagged fields
+
+
+def read_tag(buffer: Buffer, position: int, size: int) -> tuple[int, int, int]:
     """A tagged field's tag, where it starts, and where it stops by its own account."""
     tag, position = read_uvarint(buffer, position)
-    size, position = read_uvarint(buffer, position)
-    if position + size > len(buffer):
-        raise _cut_short(size, len(buffer) - position)
-    return tag, position, position + size
+    length, position = read_uvarint(buffer, position)
+    if position + length > size:
+        raise no_extent(length, size - position)
+    return tag, position, position + length
+
+
+def read_unknown_tags(
+    buffer: Buffer, position: int, size: int
+) -> tuple[tuple[tuple[int, bytes], ...], int]:
+    """A section of tagged fields of which none is known: pairs of tag and bytes."""
+    count, position = read_uvarint(buffer, position)
+    found = []
+    for _ in range(count):
+        tag, position, stop = read_tag(buffer, position, size)
+        found.append((tag, bytes(buffer[position:stop])))
+        position = stop
+    return tuple(found), position
 
 
 def write_tagged_fields(
     out: bytearray,
-    sections: list[tuple[int, Buffer]],
+    sections: Sequence[tuple[int, Buffer]],
     unknown: Sequence[tuple[int, Buffer]],
 ) -> None:
     """The section that ends every structure of a flexible version, in the order of tags."""

@@ -25,7 +25,9 @@ _NAMES = {
     "pack_i": Struct(">i").pack,
     "write_bytes": primitives.write_bytes,
     "write_compact_bytes": primitives.write_compact_bytes,
+    "write_compact_records": primitives.write_compact_records,
     "write_long_length": primitives.write_long_length,
+    "write_records": primitives.write_records,
     "write_tagged_fields": primitives.write_tagged_fields,
     "write_uvarint": primitives.write_uvarint,
 }
@@ -34,15 +36,15 @@ _NAMES = {
 def generate_encoder(
     message: MessageDefinition, version: int, classes: dict[str, Any]
 ) -> GeneratedCode:
-    """`function(out, value)`, which appends to the bytearray `out`.
+    """`function(out, value, cuts)`, which appends to the bytearray `out`.
 
-    `classes` are those of the values by their structures' names.
+    Where `cuts` is a list, large records are not appended but noted there. `classes` are those of the values by their structures' names.
     """
     namespace: dict[str, Any] = dict(_NAMES)
     namespace.update((f"default_{name}", made()) for name, made in classes.items())
     writer = SourceWriter(namespace)
     keeps_unknown = message.flexible.low <= message.flexible.high
-    writer.open("def encode(out, value):")
+    writer.open("def encode(out, value, cuts):")
     _EncoderWriter(writer, keeps_unknown).struct(lay_out(message, version), "value", "out", 0)
     writer.line("return")
     writer.close()
@@ -125,7 +127,10 @@ class _EncoderWriter:
         """Append a string, bytes or records."""
         writer = self.writer
         if field.type != "string":
-            writer.line(f"write_{'compact_' if field.is_compact else ''}bytes({out}, {local})")
+            name = f"write_{'compact_' if field.is_compact else ''}{field.type}"
+            # Within a tagged field's section positions are not those of the output.
+            cuts = "" if field.type == "bytes" else ", cuts" if out == "out" else ", None"
+            writer.line(f"{name}({out}, {local}{cuts})")
             return
         writer.line(f"raw = {local}.encode()")
         if field.is_compact:

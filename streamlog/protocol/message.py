@@ -20,7 +20,7 @@ from streamlog.protocol.definition import (
 )
 from streamlog.protocol.definitions import find_definition, load_family
 from streamlog.protocol.encoder import generate_encoder
-from streamlog.protocol.primitives import Buffer
+from streamlog.protocol.primitives import Buffer, Cuts
 from streamlog.protocol.source import GeneratedCode
 from streamlog.protocol.uuid import Uuid
 
@@ -62,11 +62,17 @@ class Message:
         self.encode_into(out, value, version)
         return bytes(out)
 
-    def encode_into(self, out: bytearray, value: Any, version: int) -> None:
-        """Append the bytes of `value` to `out`, which is of no use after an error."""
+    def encode_into(
+        self, out: bytearray, value: Any, version: int, cuts: Cuts | None = None
+    ) -> None:
+        """Append the bytes of `value` to `out`, which is of no use after an error.
+
+        With a list for `cuts` large `records` are not copied: `primitives.interleave(out, cuts)`
+        makes the buffers to send.
+        """
         code = self._encoders.get(version) or self._build_encoder(version)
         try:
-            code.function(out, value)
+            code.function(out, value, cuts)
         except _ENCODE_FAILURES as error:
             raise self._explain("encode", code, version, error) from error
 

@@ -15,10 +15,14 @@ from typing import Any, TypeAlias
 from streamlog.protocol.uuid import Uuid
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
+Cuts: TypeAlias = "list[tuple[int, memoryview]]"
+"""Records that were left where they are: before which byte of the output they come, and a view."""
 
 _int32 = Struct(">i")
 _MAX_UINT32 = 0xFFFFFFFF
 _MAX_STRING_BYTES = 0x7FFF
+# Fewer bytes are copied sooner than a buffer more is made, passed on and sent.
+_CUT_BYTES = 4096
 
 
 class MalformedError(ValueError):
@@ -106,6 +110,45 @@ def write_compact_bytes(out: bytearray, raw: Buffer) -> None:
     view = memoryview(raw)
     write_uvarint(out, view.nbytes + 1)
     out += view
+
+
+def write_records(out: bytearray, raw: Buffer, cuts: Cuts | None) -> None:
+    """Append record batches behind an int32 length, or the length only and a cut."""
+    view = memoryview(raw)
+    out += _int32.pack(view.nbytes)
+    _append_or_cut(out, view, cuts)
+
+
+def write_compact_records(out: bytearray, raw: Buffer, cuts: Cuts | None) -> None:
+    """Append record batches behind a compact length, or the length only and a cut."""
+    view = memoryview(raw)
+    write_uvarint(out, view.nbytes + 1)
+    _append_or_cut(out, view, cuts)
+
+
+def _append_or_cut(out: bytearray, view: memoryview, cuts: Cuts | None) -> None:
+    if cuts is None or view.nbytes < _CUT_BYTES:
+        out += view
+    else:
+        cuts.append((len(out), view))
+
+
+def interleave(out: bytearray, cuts: Cuts) -> list[Buffer]:
+    """`out` with what was cut out of it in its place, as buffers that follow each other.
+
+    Nothing is copied; `out` cannot grow as long as one of the buffers lives.
+    """
+    if not cuts:
+        return [out]
+    whole = memoryview(out)
+    buffers: list[Buffer] = []
+    start = 0
+    for position, view in cuts:
+        buffers += (whole[start:position], view)
+        start = position
+    if start < len(out):
+        buffers.append(whole[start:])
+    return buffers
 
 
 # ---------------------------------------------------------------- uuids

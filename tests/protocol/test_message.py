@@ -109,7 +109,7 @@ def test_unknown_tagged_fields_need_a_flexible_version() -> None:
 
 def test_source_can_be_read() -> None:
     source = message("PartitionRecord").source(2)
-    assert "def encode(out, value):" in source
+    assert "def encode(out, value, cuts):" in source
     assert "def decode(buffer, position, size):" in source
 
 

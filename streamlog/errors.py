@@ -37,7 +37,12 @@
     │   ├── NotALogDirectoryError       something else lives there
     │   └── UnsupportedFormatError      written by a newer streamlog, or for other bytes
     ├── DecompressionError              a compressed payload that is broken or too large
-    └── SchemaError                     a protocol message that does not fit its definition
+    ├── SchemaError                     a protocol message that does not fit its definition
+    ├── ProtocolError                   bytes of a connection that break Kafka's protocol
+    │   ├── NotKafkaError               TLS, HTTP or noise where a frame should begin
+    │   ├── FrameTooLargeError          a frame of more bytes than the connection may send
+    │   └── UnsupportedVersionError     an API, or a version of it, that is not offered
+    └── BrokerError                     an error code in an answer that has no class above
 
 Each carries the values that caused it as attributes, `retriable`, Kafka's error code where
 there is one (`code`), and says in its text what to do. A failed send also carries `outcome`:
@@ -47,21 +52,28 @@ know).
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 Outcome = Literal["not_written", "unknown"]
 
 
 class StreamlogError(Exception):
-    """The root. `context` holds the values that caused the error, by name."""
+    """The root. `context` holds the values that caused the error, by name.
 
-    code: ClassVar[int | None] = None
-    retriable: ClassVar[bool] = False
+    Where it has `code` or `retriable`, as for what a broker answered, these are the error's.
+    """
+
+    code: int | None = None
+    retriable: bool = False
 
     def __init__(self, message: str, /, **context: Any) -> None:
         super().__init__(message)
         self.message = message
         self.context = context
+        if "code" in context:
+            self.code = context["code"]
+        if "retriable" in context:
+            self.retriable = context["retriable"]
 
     def __getattr__(self, name: str) -> Any:
         context = self.__dict__.get("context")
@@ -115,6 +127,8 @@ class ConcurrentUseError(UsageError):
 
 class ReadOnlyError(UsageError):
     """A change asked of a log that is open for reading only."""
+
+    code = 44
 
 
 class TopicError(StreamlogError):
@@ -204,9 +218,13 @@ class OffsetOutOfRangeError(PositionError):
 class LogTruncatedError(PositionError):
     """The log lost its tail in a crash, and this position was in it. `offset`, `log_end`."""
 
+    code = 1
+
 
 class StorageError(StreamlogError, OSError):
     """The files, or the machine under them."""
+
+    code = 56
 
     def __init__(self, message: str, /, **context: Any) -> None:
         StreamlogError.__init__(self, message, **context)
@@ -225,8 +243,6 @@ class CorruptRecordError(StorageError):
 
 class CorruptDirectoryError(StorageError):
     """Metadata or a layout that does not make sense. `file`."""
-
-    code = 56
 
 
 class FailedWriteError(StorageError, SendError):
@@ -247,8 +263,6 @@ class PartitionPoisonedError(FailedWriteError):
     refused afterwards. Recover with `admin.recover_partition(topic, partition)`.
     """
 
-    code = 56
-
 
 class DiskFullError(FailedWriteError):
     """No space or quota left; nothing was written. `path`."""
@@ -259,12 +273,11 @@ class DiskFullError(FailedWriteError):
 class InputOutputError(FailedWriteError):
     """The operating system reported an I/O error. `path`, `errno`, `outcome`."""
 
-    code = 56
-
 
 class LockTimeoutError(FailedWriteError):
     """Another process holds a lock for longer than `lock_timeout_ms`. `pid`, `path`."""
 
+    code = 7
     retriable = True
 
 
@@ -288,3 +301,29 @@ class DecompressionError(StreamlogError):
 
 class SchemaError(StreamlogError, ValueError):
     """A message that does not fit its definition. `message_name`, `field`, `version`."""
+
+    code = 42
+
+
+class ProtocolError(StreamlogError):
+    """Bytes of a connection that break Kafka's protocol: the connection is of no more use."""
+
+    code = 42
+
+
+class NotKafkaError(ProtocolError):
+    """Something else speaks where a frame should begin. `found` says what it looks like."""
+
+
+class FrameTooLargeError(ProtocolError):
+    """A frame of more bytes than the connection may send at this time. `size`, `limit`."""
+
+
+class UnsupportedVersionError(ProtocolError):
+    """An API, or a version of it, that is not offered. `api_key`, `version`."""
+
+    code = 35
+
+
+class BrokerError(StreamlogError):
+    """An error in a broker's answer that no class above stands for. `code`, `code_name`."""

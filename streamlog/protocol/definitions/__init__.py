@@ -17,6 +17,11 @@ not there is an empty one, null is written out, and so there is no `=null` here.
 
 Only what bears on bytes is kept from Kafka's definitions. To take over a new Kafka release,
 replace the lines of the messages that changed.
+
+Beside the messages, each described where it is read:
+
+    offered         the APIs and versions that an endpoint of streamlog answers (`api`)
+    error_codes     Kafka's error codes (`error_codes`)
 """
 
 from __future__ import annotations
@@ -45,10 +50,15 @@ FAMILIES = (
 @cache
 def load_family(family: str) -> dict[str, dict[str, Any]]:
     """The definitions of one family by message name, in the order of their api keys."""
+    return {definition["name"]: definition for definition in msgspec.json.decode(load_text(family))}
+
+
+def load_text(name: str) -> bytes:
+    """The JSON text of one file."""
     # The package's own loader also reads from zip files, and costs no import.
     loader: Any = __spec__.loader
-    text: bytes = loader.get_data(f"{__path__[0]}/{family}.json")
-    return {definition["name"]: definition for definition in msgspec.json.decode(text)}
+    text: bytes = loader.get_data(f"{__path__[0]}/{name}.json")
+    return text
 
 
 def find_definition(name: str) -> dict[str, Any]:

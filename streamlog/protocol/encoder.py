@@ -38,7 +38,8 @@ def generate_encoder(
 ) -> GeneratedCode:
     """`function(out, value, cuts)`, which appends to the bytearray `out`.
 
-    Where `cuts` is a list, large records are not appended but noted there. `classes` are those of the values by their structures' names.
+    Where `cuts` is a list, large records are not appended but noted there. `classes` are those
+    of the values by their structures' names.
     """
     namespace: dict[str, Any] = dict(_NAMES)
     namespace.update((f"default_{name}", made()) for name, made in classes.items())

@@ -1,0 +1,134 @@
+"""Requests and responses as frames: header, then body, in the versions that belong together.
+
+The endpoint's side is `decode_request` and `encode_response`, the client's `encode_request` and
+`decode_response`. What is encoded comes as buffers that follow each other on the wire, for
+`socket.sendmsg`: record batches among them are the caller's own memory, never a copy.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Any, NamedTuple
+
+from streamlog.errors import ProtocolError, SchemaError, UnsupportedVersionError
+from streamlog.protocol.api import API_VERSIONS, PRODUCE, Api, Offer, apis, offered
+from streamlog.protocol.error_codes import UNSUPPORTED_VERSION
+from streamlog.protocol.message import Message, message, message_of
+from streamlog.protocol.primitives import Buffer, Cuts, interleave
+
+_key_and_version = Struct(">hh")
+_correlation_and_error = Struct(">ih")
+_length = Struct(">i")
+
+
+class Request(NamedTuple):
+    """A request with what its header says.
+
+    `version` is the one that was asked for. `body` is None for an ApiVersions request of a
+    version that is not offered: it cannot be read, and is answered all the same.
+    """
+
+    api: Api
+    version: int
+    correlation_id: int
+    client_id: str | None
+    body: Any
+
+    @property
+    def response_version(self) -> int:
+        """The version in which the response is encoded: 0 where `body` is None (KIP-511)."""
+        return 0 if self.body is None else self.version
+
+    @property
+    def expects_response(self) -> bool:
+        """Not so for Produce with `acks=0`."""
+        return self.api.key != PRODUCE or self.body.acks != 0
+
+
+class Response(NamedTuple):
+    """A response. `version` is that of `body`: 0 for an ApiVersions version that was refused."""
+
+    api: Api
+    version: int
+    correlation_id: int
+    body: Any
+
+
+def decode_request(frame: Buffer, offer: Offer | None = None) -> Request:
+    """The request that fills `frame`; `records` in it are views of it.
+
+    `UnsupportedVersionError` when it is not in `offer` (`offered()`), `ProtocolError` when there
+    is no header, `SchemaError` when the bytes do not fit. Kafka closes the connection each time.
+    """
+    if len(frame) < _key_and_version.size:
+        raise ProtocolError(f"a frame of {len(frame)} bytes is no request")
+    key, version = _key_and_version.unpack_from(frame)
+    api = apis().get(key)
+    versions = (offered() if offer is None else offer).get(key)
+    if api is None or versions is None:
+        name = "" if api is None else f" ({api.name})"
+        raise _unsupported(f"an API of key {key}{name} is not offered", key, version)
+    is_readable = version in versions and version in api.versions
+    if not is_readable and key != API_VERSIONS:
+        raise _unsupported(
+            f"{api.name} is offered in versions {versions.low} to {versions.high}, not {version}",
+            key,
+            version,
+        )
+    header_version = api.request_header_version(version)
+    header, position = message("RequestHeader").decode(frame, header_version)
+    body = api.request.decode_whole(frame, version, position) if is_readable else None
+    return Request(api, version, header.correlation_id, header.client_id, body)
+
+
+def encode_request(
+    api: Api, version: int, correlation_id: int, client_id: str | None, body: Any
+) -> list[Buffer]:
+    """The buffers of a request. `SchemaError` when `body` does not fit the version."""
+    header = message("RequestHeader").Value(api.key, version, correlation_id, client_id)
+    return _encode(header, api.request_header_version(version), api.request, body, version)
+
+
+def encode_response(request: Request, body: Any) -> list[Buffer]:
+    """The buffers of the response to `request`. `SchemaError` when `body` does not fit it."""
+    api, version = request.api, request.response_version
+    header = message("ResponseHeader").Value(request.correlation_id)
+    return _encode(header, api.response_header_version(version), api.response, body, version)
+
+
+def decode_response(frame: Buffer, api: Api, version: int) -> Response:
+    """The response that fills `frame`, to a request of that API and version.
+
+    `SchemaError` when the bytes do not fit.
+    """
+    if api.key == API_VERSIONS and len(frame) >= _correlation_and_error.size:
+        # Who does not know the version that was asked for answers in version 0 (KIP-511).
+        _, error_code = _correlation_and_error.unpack_from(frame)
+        version = 0 if error_code == UNSUPPORTED_VERSION else version
+    header_version = api.response_header_version(version)
+    header, position = message("ResponseHeader").decode(frame, header_version)
+    body = api.response.decode_whole(frame, version, position)
+    return Response(api, version, header.correlation_id, body)
+
+
+def _encode(
+    header: Any, header_version: int, kind: Message, body: Any, version: int
+) -> list[Buffer]:
+    out = bytearray(_length.size)
+    cuts: Cuts = []
+    message_of(header).encode_into(out, header, header_version)
+    kind.encode_into(out, body, version, cuts)
+    size = len(out) - _length.size + sum(view.nbytes for _, view in cuts)
+    if size > 0x7FFFFFFF:
+        raise SchemaError(
+            f"{kind.name} of {size} bytes: a frame has at most 2 GiB",
+            message_name=kind.name,
+            field="",
+            version=version,
+        )
+    _length.pack_into(out, 0, size)
+    return interleave(out, cuts)
+
+
+def _unsupported(text: str, api_key: int, version: int) -> UnsupportedVersionError:
+    return UnsupportedVersionError(text, api_key=api_key, version=version)

@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 KAFKA_VERSION = "4.3.1"
 LOG4J_VERSION = "2.24.3"
+COMPILER_VERSION = "3.38.0"
 
 _ARTIFACTS = (
     ("org.apache.kafka", "kafka_2.13", KAFKA_VERSION),
@@ -17,6 +19,9 @@ _ARTIFACTS = (
     ("org.apache.logging.log4j", "log4j-slf4j-impl", LOG4J_VERSION),
     ("org.apache.logging.log4j", "log4j-core", LOG4J_VERSION),
 )
+
+# A Java compiler that runs where there is no JDK.
+_COMPILER = (("org.eclipse.jdt", "ecj", COMPILER_VERSION),)
 
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -45,6 +50,8 @@ logger.server.name = kafka.server.KafkaRaftServer
 logger.server.level = INFO
 """
 
+_JAVA = "Java 17 or newer (Debian: openjdk-17-jre-headless)"
+
 FETCH_TIMEOUT_S = 300
 TOOL_TIMEOUT_S = 120
 
@@ -62,7 +69,7 @@ class KafkaJars:
     def command(self, main_class: str, *arguments: str, heap: str = "256m") -> list[str]:
         """The command line that runs `main_class`; the options make the JVM start fast."""
         return [
-            _program("java", "Java 17 or newer (Debian: openjdk-17-jre-headless)"),
+            _program("java", _JAVA),
             f"-Xmx{heap}",
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
@@ -86,44 +93,70 @@ class KafkaJars:
 
 
 def fetch_kafka() -> KafkaJars:
-    """The jars from the cache, fetched first if they are not there.
+    """The jars from the cache, fetched first if they are not there. Raises `KafkaMissingError`."""
 
-    The folder appears by one rename, so that an interrupted or a parallel fetch never leaves
-    half of it. Raises `KafkaMissingError`.
+    def make(folder: Path) -> None:
+        _copy_jars(_ARTIFACTS, folder / "jars")
+        (folder / "conf").mkdir()
+        (folder / "conf" / "log4j2.properties").write_text(_LOG4J_PROPERTIES)
+
+    return KafkaJars(_cached(f"kafka-{KAFKA_VERSION}", make))
+
+
+def compile_java(jars: KafkaJars, source: Path, destination: Path) -> None:
+    """Compile a class that uses Kafka's into the folder `destination`."""
+    folder = _cached(f"ecj-{COMPILER_VERSION}", lambda made: _copy_jars(_COMPILER, made / "jars"))
+    (compiler,) = (folder / "jars").glob("ecj-*.jar")
+    class_path = ":".join(str(jar) for jar in sorted((jars.folder / "jars").glob("*.jar")))
+    options = ["--release", "17", "-cp", class_path, "-d", str(destination)]
+    outcome = subprocess.run(
+        [_program("java", _JAVA), "-jar", str(compiler), *options, str(source)],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=TOOL_TIMEOUT_S,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
+def _cached(name: str, make: Callable[[Path], None]) -> Path:
+    """The folder `name` of the cache, filled by `make` if it is not there.
+
+    It appears by one rename, so that an interrupted or a parallel fetch never leaves half of it.
     """
-    folder = _cache_directory() / f"kafka-{KAFKA_VERSION}"
+    folder = _cache_directory() / name
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetching-") as temporary:
-            complete = Path(temporary) / "kafka"
-            _copy_jars(Path(temporary), complete / "jars")
-            (complete / "conf").mkdir()
-            (complete / "conf" / "log4j2.properties").write_text(_LOG4J_PROPERTIES)
+            complete = Path(temporary) / "complete"
+            make(complete)
             try:
                 complete.rename(folder)
             except OSError:
                 if not folder.is_dir():  # else: a parallel run was faster
                     raise
-    return KafkaJars(folder)
+    return folder
 
 
-def _copy_jars(project: Path, destination: Path) -> None:
+def _copy_jars(artifacts: Sequence[tuple[str, str, str]], destination: Path) -> None:
     maven = _program("mvn", "Maven 3 (Debian: maven)")
-    _program("java", "Java 17 or newer (Debian: openjdk-17-jre-headless)")
-    dependencies = "".join(_DEPENDENCY.format(*artifact) for artifact in _ARTIFACTS)
-    (project / "pom.xml").write_text(_POM.format(dependencies=dependencies))
-    outcome = subprocess.run(
-        [maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={destination}"],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=FETCH_TIMEOUT_S,
-        check=False,
-    )
+    _program("java", _JAVA)
+    dependencies = "".join(_DEPENDENCY.format(*artifact) for artifact in artifacts)
+    with tempfile.TemporaryDirectory() as project:
+        (Path(project) / "pom.xml").write_text(_POM.format(dependencies=dependencies))
+        outcome = subprocess.run(
+            [maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={destination}"],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=FETCH_TIMEOUT_S,
+            check=False,
+        )
     if outcome.returncode != 0 or not destination.is_dir():
         raise KafkaMissingError(
-            f"Maven could not fetch Kafka {KAFKA_VERSION}:\n{outcome.stdout}{outcome.stderr}"
+            f"Maven could not fetch {artifacts}:\n{outcome.stdout}{outcome.stderr}"
         )
 
 

@@ -1,11 +1,11 @@
 """Runs the benchmarks, each in a process of its own, and prints the README's table as Markdown.
 
     python benchmarks/run.py                    the table
-    python benchmarks/run.py --growth           and how costs grow
+    python benchmarks/run.py --growth           and how costs grow, message by message as well
     python benchmarks/run.py --quick --growth   does everything run at all? (no figures to trust)
     python benchmarks/run.py --only send idle   some of them
 
-Needs the extra `benchmark` (confluent-kafka and lmdb), and a machine that does nothing else. A
+Needs the extra `benchmark` (what streamlog is measured against), and a machine that does nothing else. A
 missed target is printed and is no failure; a benchmark that does not run, or whose records do not
 come back, is one. `--broker HOST:PORT` measures against a real Kafka broker.
 """
@@ -42,7 +42,13 @@ _QUESTIONS = (
     "memory",
     "idle",
 )
-_GROWTH = ("growth_value_size", "growth_partitions", "growth_log_length", "growth_codec")
+_GROWTH = (
+    "growth_value_size",
+    "growth_partitions",
+    "growth_log_length",
+    "growth_codec",
+    "wire_messages",
+)
 _KINDS: dict[str, type[Row | Table]] = {"Row": Row, "Table": Table}
 
 

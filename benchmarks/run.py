@@ -5,9 +5,9 @@
     python benchmarks/run.py --quick --growth   does everything run at all? (no figures to trust)
     python benchmarks/run.py --only send idle   some of them
 
-Needs the extra `benchmark` (what streamlog is measured against), and a machine that does nothing else. A
-missed target is printed and is no failure; a benchmark that does not run, or whose records do not
-come back, is one. `--broker HOST:PORT` measures against a real Kafka broker.
+Needs the extra `benchmark` (what streamlog is measured against), and a machine that does nothing
+else. A missed target is printed and is no failure; a benchmark that does not run, or whose records
+do not come back, is one. `--broker HOST:PORT` measures against a real Kafka broker.
 """
 
 from __future__ import annotations

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from streamlog.protocol import Message, Uuid, message
 from streamlog.protocol.coordinator_records import OFFSETS, SHARE, TRANSACTIONS, CoordinatorRecords
-from streamlog.protocol.definition import FieldDefinition, StructDefinition
+from streamlog.protocol.layout import FieldLayout, StructLayout, lay_out
 from streamlog.protocol.message import names_by_key
 from streamlog.protocol.metadata_frame import encode_metadata
 from streamlog.record.kernel import RecordBatchBuilder
+from tests.interop.message_json import as_json
 from tests.interop.rig.dump import DumpedRecord, DumpTool
 from tests.interop.rig.samples import START_MS
 from tests.interop.rig.segment import place, write_segment
@@ -31,68 +31,41 @@ NEWER_FIELDS = {"storedDescriptionTopologyEpoch", "failedDescriptionTopologyEpoc
 METADATA_NAMES = sorted(set(names_by_key("metadata_records", "metadata").values()) - NEWER_RECORDS)
 
 
-class Sample:
-    """A message's value in one version with every field set, and its JSON as Kafka writes it.
+def filled(kind: Message, version: int) -> Any:
+    """A value in which every field is set, each with a number of its own."""
+    numbers = itertools.count(1)
 
-    With `defaults` every field has its default instead; a tagged one is then not there at all.
-    """
+    def struct(layout: StructLayout, made: type[Any]) -> Any:
+        fields = [field for field in layout.members if not field.is_absent]
+        return made(**{field.attribute: content(field) for field in fields})
 
-    def __init__(self, kind: Message, version: int, *, defaults: bool = False) -> None:
-        self._kind = kind
-        self._version = version
-        self._defaults = defaults
-        self._numbers = itertools.count(1)
-        self.value, self.json = self._struct(kind.definition.root, kind.Value)
-
-    def _struct(self, definition: StructDefinition, of: type[Any]) -> tuple[Any, dict[str, Any]]:
-        value, as_json = of(), {}
-        for field in definition.fields:
-            if self._version not in field.versions:
-                continue
-            if not self._defaults:
-                field_value, field_json = self._field(field)
-                setattr(value, field.attribute, field_value)
-            elif self._version in field.tagged:
-                continue
-            else:
-                field_json = _json_of_default(getattr(value, field.attribute))
-            json_name = field.name[0].lower() + field.name[1:]
-            if json_name not in NEWER_FIELDS:
-                as_json[json_name] = field_json
-        return value, as_json
-
-    def _field(self, field: FieldDefinition) -> tuple[Any, Any]:
+    def content(field: FieldLayout) -> Any:
         if field.is_array:
-            pairs = [self._one(field.type) for _ in range(2)]
-            return [value for value, _ in pairs], [as_json for _, as_json in pairs]
-        return self._one(field.type)
+            return [content(field.element) for _ in range(2)]
+        number = next(numbers)
+        if field.struct is not None:
+            return struct(field.struct, kind.structs[field.type])
+        return {
+            "bool": True,
+            "string": f"text-{number}",
+            "bytes": b"\xff\0" * number,
+            "uuid": Uuid(bytes([number % 256, *range(15)])),
+            "float64": number + 0.5,
+        }.get(field.type, number)
 
-    def _one(self, kind: str) -> tuple[Any, Any]:
-        number = next(self._numbers)
-        if kind == "bool":
-            return True, True
-        if kind == "string":
-            return f"text-{number}", f"text-{number}"
-        if kind == "bytes":
-            return b"\xff\0" * number, _base64(b"\xff\0" * number)
-        if kind == "uuid":
-            raw = bytes([number, *range(15)])
-            return Uuid(raw), base64.urlsafe_b64encode(raw).decode().rstrip("=")
-        if kind == "float64":
-            return number + 0.5, number + 0.5
-        if kind in self._kind.structs:
-            return self._struct(self._kind.definition.structs[kind], self._kind.structs[kind])
-        return number, number
+    return struct(lay_out(kind.definition, version), kind.Value)
 
 
-def _json_of_default(value: Any) -> Any:
-    if isinstance(value, Uuid):
-        return "A" * 22
-    return _base64(value) if isinstance(value, bytes) else value
+class Sample(NamedTuple):
+    """A message's value in one version, and its JSON as this Kafka writes it."""
+
+    value: Any
+    json: dict[str, Any]
 
 
-def _base64(value: bytes) -> str:
-    return base64.b64encode(value).decode()
+def sampled(kind: Message, version: int, value: Any) -> Sample:
+    found = as_json(kind, value, version)
+    return Sample(value, {k: v for k, v in found.items() if k not in NEWER_FIELDS})
 
 
 def samples(name: str) -> Iterator[tuple[int, Sample]]:
@@ -100,8 +73,8 @@ def samples(name: str) -> Iterator[tuple[int, Sample]]:
     kind = message(name)
     low, high = kind.valid_versions
     for version in range(low, high + 1):
-        yield version, Sample(kind, version)
-        yield version, Sample(kind, version, defaults=True)
+        yield version, sampled(kind, version, filled(kind, version))
+        yield version, sampled(kind, version, kind.Value())
 
 
 def decode(
@@ -148,7 +121,7 @@ def test_kafka_decodes_every_coordinator_record_in_every_version(
     expected: list[tuple[Any, Any]] = []
     values = names_by_key(topic, "coordinator-value")
     for number, name in names_by_key(topic, "coordinator-key").items():
-        key = Sample(message(name), 0)
+        key = sampled(message(name), 0, filled(message(name), 0))
         key_json = {"type": str(number), "data": key.json}
         pairs.append((family.encode_key(key.value), None))
         expected.append((key_json, None))

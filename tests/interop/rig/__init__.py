@@ -1,6 +1,7 @@
 """Apache Kafka beside us: its own tools and its own broker, as oracles for our files.
 
-    jars.py     fetches Kafka with Maven into a user cache; runs a class of it
+    jars.py     fetches Kafka with Maven into a user cache; runs a class of it, compiles one
+    messages.py its classes for messages, asked through KafkaMessages.java: its own codec
     dump.py     Kafka's dump tool: what it reads from our files, and every complaint it has
     segment.py  segment files written by the plainest reading of the format
     samples.py  records that use what the format offers

@@ -7,7 +7,7 @@ marker that is behind it. A field's local has its attribute's name and the depth
 
 from __future__ import annotations
 
-from struct import Struct, calcsize
+from struct import calcsize
 from typing import Any
 
 from streamlog.protocol import primitives
@@ -18,7 +18,6 @@ from streamlog.protocol.uuid import Uuid
 
 _NAMES = {
     "MalformedError": primitives.MalformedError,
-    "Struct": Struct,
     "Uuid": Uuid,
     "make_uuid": primitives.make_uuid,
     "no_count": primitives.no_count,
@@ -100,9 +99,7 @@ class _DecoderWriter:
             writer.line(f"{head} = buffer[position]")
         else:
             form = "".join(FIXED_FORMATS[field.type] for field in fields) + head_format
-            reader = writer.use(
-                f"unpack_{form.replace('?', 'o')}", lambda: Struct(">" + form).unpack_from
-            )
+            reader = writer.method("unpack_from", form)
             comma = "," if len(names) == 1 else ""
             writer.line(f"{', '.join(names)}{comma} = {reader}(buffer, position)")
         writer.line(f"position += {end}")
@@ -166,10 +163,8 @@ class _DecoderWriter:
             writer.line(f"{target} = read_uuids(buffer, position, count)")
             writer.line("position += 16 * count")
         elif field.type in FIXED_FORMATS:
-            form = FIXED_FORMATS[field.type]
-            few = writer.use(f"many_{form.replace('?', 'o')}", lambda: primitives.many(form))
-            chosen = f'({few}[count] if count < 16 else Struct(f">{{count}}{form}"))'
-            writer.line(f"{target} = list({chosen}.unpack_from(buffer, position))")
+            struct = writer.struct_of_count(FIXED_FORMATS[field.type])
+            writer.line(f"{target} = list({struct}.unpack_from(buffer, position))")
             writer.line(f"position += {FIXED_SIZES[field.type]} * count")
         else:
             writer.line(f"{target} = []")

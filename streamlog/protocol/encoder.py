@@ -6,7 +6,6 @@ packed in runs. A field's local has its attribute's name and the depth of its st
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import Any
 
 from streamlog.protocol import primitives
@@ -17,12 +16,9 @@ from streamlog.protocol.uuid import Uuid
 
 _NAMES = {
     "MalformedError": primitives.MalformedError,
-    "Struct": Struct,
     "Uuid": Uuid,
     "as_uuid": primitives.as_uuid,
     "length_of": primitives.length_of,
-    "pack_h": Struct(">h").pack,
-    "pack_i": Struct(">i").pack,
     "write_bytes": primitives.write_bytes,
     "write_compact_bytes": primitives.write_compact_bytes,
     "write_compact_records": primitives.write_compact_records,
@@ -94,14 +90,13 @@ class _EncoderWriter:
         places = [PackedField(each.path, value, each.attribute, each.type) for each in fields]
         writer.about(fields[-1].path, places)
         form = "".join(FIXED_FORMATS[field.type] for field in fields)
-        packer = writer.use(f"pack_{form.replace('?', 'o')}", lambda: Struct(">" + form).pack)
         arguments = [
             f"as_uuid({value}.{field.attribute})"
             if field.type == "uuid"
             else f"{value}.{field.attribute}"
             for field in fields
         ]
-        writer.line(f"{out} += {packer}({', '.join(arguments)})")
+        writer.line(f"{out} += {writer.method('pack', form)}({', '.join(arguments)})")
 
     def field(self, field: FieldLayout, value: str, out: str, depth: int) -> None:
         """Append a field of variable size."""
@@ -142,7 +137,7 @@ class _EncoderWriter:
             writer.line(f"write_long_length({out}, length)")
             writer.close()
         else:
-            writer.line(f"{out} += pack_h(len(raw))")
+            writer.line(f"{out} += {writer.method('pack', 'h')}(len(raw))")
         writer.line(f"{out} += raw")
 
     def array(self, field: FieldLayout, local: str, out: str, depth: int) -> None:
@@ -156,12 +151,10 @@ class _EncoderWriter:
             writer.line(f"write_uvarint({out}, count + 1)")
             writer.close()
         else:
-            writer.line(f"{out} += pack_i(count)")
+            writer.line(f"{out} += {writer.method('pack', 'i')}(count)")
         if field.type != "uuid" and field.type in FIXED_FORMATS:
-            form = FIXED_FORMATS[field.type]
-            few = writer.use(f"many_{form.replace('?', 'o')}", lambda: primitives.many(form))
-            chosen = f'({few}[count] if count < 16 else Struct(f">{{count}}{form}"))'
-            writer.line(f"{out} += {chosen}.pack(*{local})")
+            struct = writer.struct_of_count(FIXED_FORMATS[field.type])
+            writer.line(f"{out} += {struct}.pack(*{local})")
             return
         item = f"item_{depth + 1}"
         writer.open(f"for {item} in {local}:")

@@ -83,11 +83,6 @@ def length_of(items: Sequence[Any]) -> int:
     return len(items)
 
 
-def many(character: str) -> tuple[Struct, ...]:
-    """Formats for up to fifteen values of a kind, which is what most arrays of numbers hold."""
-    return tuple(Struct(f">{count}{character}") for count in range(16))
-
-
 # ---------------------------------------------------------------- strings, bytes, records
 
 

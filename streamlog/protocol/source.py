@@ -7,13 +7,14 @@ that raised says which field it was. So the good path pays nothing for precise e
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from struct import error, pack
+from struct import Struct, error, pack
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from streamlog.protocol.definition import FIXED_FORMATS
 
 _INDENT = "    "
+_FEW = 16  # most arrays of numbers are shorter
 
 
 class ReadField(NamedTuple):
@@ -88,11 +89,21 @@ class SourceWriter:
         self.close()
         self.open("else:")
 
-    def use(self, name: str, make: Callable[[], Any]) -> str:
-        """`name`, which in the source stands for what `make` makes."""
-        if name not in self.namespace:
-            self.namespace[name] = make()
-        return name
+    def method(self, name: str, form: str) -> str:
+        """What stands for a method of the `struct.Struct` that has the format `form`."""
+        called = f"{name}_{form.replace('?', 'o')}"
+        if called not in self.namespace:
+            self.namespace[called] = getattr(Struct(">" + form), name)
+        return called
+
+    def struct_of_count(self, character: str) -> str:
+        """An expression: the `struct.Struct` for `count` values of a kind. Small ones are kept."""
+        called = f"few_{character.replace('?', 'o')}"
+        if called not in self.namespace:
+            few = [Struct(f">{count}{character}") for count in range(_FEW)]
+            self.namespace[called] = few
+            self.namespace["Struct"] = Struct
+        return f'({called}[count] if count < {_FEW} else Struct(f">{{count}}{character}"))'
 
     def finish(self, entry: str, title: str) -> GeneratedCode:
         """Compile what was written; `entry` is the function's name."""

@@ -16,6 +16,7 @@ import msgspec
 
 from streamlog.protocol.definition import VersionRange, parse_versions
 from streamlog.protocol.definitions import load_family, load_text
+from streamlog.protocol.error_codes import UNSUPPORTED_VERSION
 from streamlog.protocol.message import Message, message
 
 PRODUCE: Final = 0
@@ -88,3 +89,14 @@ def offered_versions(offer: Offer) -> list[Any]:
     """`offer` as the `api_keys` of an ApiVersionsResponse."""
     new = message("ApiVersionsResponse").structs["ApiVersion"]
     return [new(key, versions.low, versions.high) for key, versions in offer.items()]
+
+
+def refusal(offer: Offer) -> Any:
+    """The ApiVersionsResponse to a request of a version that is not in `offer` (KIP-511).
+
+    It tells the versions that are, of this API alone, and the client asks again.
+    """
+    own = {API_VERSIONS: offer[API_VERSIONS]}
+    return message("ApiVersionsResponse").Value(
+        error_code=UNSUPPORTED_VERSION, api_keys=offered_versions(own)
+    )

@@ -25,7 +25,7 @@ class Request(NamedTuple):
     """A request with what its header says.
 
     `version` is the one that was asked for. `body` is None for an ApiVersions request of a
-    version that is not offered: it cannot be read, and is answered all the same.
+    version that is not offered: it cannot be read, and is answered with `api.refusal()`.
     """
 
     api: Api
@@ -70,8 +70,9 @@ def decode_request(frame: Buffer, offer: Offer | None = None) -> Request:
         raise _unsupported(f"an API of key {key}{name} is not offered", key, version)
     is_readable = version in versions and version in api.versions
     if not is_readable and key != API_VERSIONS:
+        low = max(versions.low, api.versions.low)
         raise _unsupported(
-            f"{api.name} is offered in versions {versions.low} to {versions.high}, not {version}",
+            f"{api.name} is answered in versions {low} to {versions.high}, not {version}",
             key,
             version,
         )

@@ -9,7 +9,15 @@ import pytest
 
 from streamlog.errors import ProtocolError, SchemaError, UnsupportedVersionError
 from streamlog.protocol import message
-from streamlog.protocol.api import API_VERSIONS, Api, api_of, apis, offered, offered_versions
+from streamlog.protocol.api import (
+    API_VERSIONS,
+    Api,
+    api_of,
+    apis,
+    offered,
+    offered_versions,
+    refusal,
+)
 from streamlog.protocol.exchange import (
     Request,
     decode_request,
@@ -96,9 +104,7 @@ def test_an_api_versions_request_of_a_later_kafka_is_answered_in_version_0() -> 
     assert request == Request(api_of("ApiVersions"), 127, 1, "cid", None)
     assert request.response_version == 0
     low, high = offered()[API_VERSIONS].low, offered()[API_VERSIONS].high
-    body = value(
-        "ApiVersionsResponse", error_code=35, api_keys=[API_VERSION(API_VERSIONS, low, high)]
-    )
+    body = refusal(offered())
     data = packed(f"00000010 00000001 0023 00000001 0012 {low:04x} {high:04x}")
     assert joined(encode_response(request, body)) == data
     response = decode_response(data[4:], request.api, request.version)
@@ -115,10 +121,10 @@ def test_an_api_versions_request_that_cannot_be_read_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        ("0000 0002 00000001 ffff", "Produce is offered in versions 0 to 13, not 2"),
-        ("0000 000e 00000001 ffff", "Produce is offered in versions 0 to 13, not 14"),
-        ("0001 ffff 00000001 ffff", "Fetch is offered in versions 4 to 18, not -1"),
-        ("0016 0006 00000001 ffff 00", "InitProducerId is offered in versions 0 to 5, not 6"),
+        ("0000 0002 00000001 ffff", "Produce is answered in versions 3 to 13, not 2"),
+        ("0000 000e 00000001 ffff", "Produce is answered in versions 3 to 13, not 14"),
+        ("0001 ffff 00000001 ffff", "Fetch is answered in versions 4 to 18, not -1"),
+        ("0016 0006 00000001 ffff 00", "InitProducerId is answered in versions 0 to 5, not 6"),
         ("0034 0000 00000001 ffff 00", r"an API of key 52 \(Vote\) is not offered"),
         ("0004 0000 00000001 ffff", "an API of key 4 is not offered"),
         ("ffff 0000 00000001 ffff", "an API of key -1 is not offered"),

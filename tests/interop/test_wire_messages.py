@@ -20,9 +20,8 @@ from streamlog.protocol.exchange import Request, encode_request, encode_response
 from tests.interop.message_json import as_json
 from tests.interop.rig.jars import KafkaJars
 from tests.interop.rig.messages import Decoded, KafkaMessages
-from tests.protocol.mutation import mutated
+from tests.protocol.mutation import attempt, mutated, small_message
 from tests.protocol.strategies import UNKNOWN_TAGS_FROM, Which
-from tests.protocol.test_hostile_bytes import attempt, small_message
 from tests.protocol.values import make_value, wire_versions
 
 pytestmark = pytest.mark.interop

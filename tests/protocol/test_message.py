@@ -60,6 +60,15 @@ def test_no_element_of_an_array_takes_no_bytes() -> None:
         check(lay_out(message(name).definition, version))
 
 
+def test_no_field_is_called_like_a_local_of_the_generators() -> None:
+    """Of fields and of these the locals end in a number."""
+    locals_ = {"item", "section", "sections", "unknown", "end"}
+    for name in {name for name, _ in ALL_VERSIONS}:
+        definition = message(name).definition
+        for struct in [definition.root, *definition.structs.values()]:
+            assert locals_.isdisjoint(field.attribute for field in struct.fields), name
+
+
 def test_a_value_is_a_plain_object() -> None:
     kind = message("RegisterBrokerRecord")
     assert kind.api_key == 0

@@ -3,9 +3,9 @@
 Its parts, from the outside in:
 
 * `partition_log` is one partition as a whole. It delegates: `append` (the path of a batch),
-  `handle` (descriptors, locks, sync), `sync` (over several segments), `log_reader` and
-  `segment` (reading), `indexes`, `time_lookup`, `producer_tracker` and `producer_state`
-  (idempotent producers), `leader_epochs`, `folder`.
+  `handle` (descriptors, locks, sync), `partition_sync` and `sync` (over several segments),
+  `log_reader` and `segment` (reading), `indexes`, `time_lookup`, `producer_tracker` and
+  `producer_state` (idempotent producers), `leader_epochs`, `folder`.
 * `slots` and `shared_map` are `streamlog.shared`: what processes tell each other. `shared` is
   its layout, the one place that knows positions.
 * `recovery` and `loading` bring a partition's folder back after a close or a crash;

@@ -34,6 +34,7 @@ cdef class PartitionHandle:
     cdef int mode
     cdef int retired_fds[64]
     cdef readonly int retired_count
+    cdef public int failed_sync
     cdef pthread_mutex_t mutex
     cdef pthread_mutex_t sync_mutex
 

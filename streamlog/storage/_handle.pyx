@@ -5,7 +5,7 @@
 """
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.errno cimport EINTR, errno
+from libc.errno cimport EACCES, EAGAIN, EINTR, ENOLCK, errno
 from libc.stdint cimport int64_t
 
 import os
@@ -158,7 +158,7 @@ cdef class PartitionHandle:
             if owns:
                 if sl_lock(self.locks_fd, position, F_WRLCK) == 0:
                     return OK
-                if errno != 11 and errno != 13 and errno != EINTR:  # EAGAIN, EACCES
+                if errno != EAGAIN and errno != EACCES and errno != EINTR:
                     holder[0] = errno
                     pthread_mutex_unlock(mutex)
                     return SYSTEM_ERROR
@@ -181,7 +181,8 @@ cdef class PartitionHandle:
                 owns = sl_mutex_wait(mutex, deadline - monotonic_us()) == 0
 
     cdef void release(self, pthread_mutex_t* mutex, int64_t position) noexcept nogil:
-        sl_lock(self.locks_fd, position, F_UNLCK)
+        while sl_lock(self.locks_fd, position, F_UNLCK) and (errno == EINTR or errno == ENOLCK):
+            sl_nap(1000)  # to cut a range in two, the kernel needs memory
         pthread_mutex_unlock(mutex)
 
     cdef int keep_unless_interrupted(
@@ -199,7 +200,7 @@ cdef class PartitionHandle:
         return 0
 
     def lock(self):
-        """Hold the partition's lock for a structural change; (code, holder). Not re-entrant."""
+        """Hold the partition's lock; (code, pid of who has it or errno). Not re-entrant."""
         cdef int64_t holder = 0
         cdef int code
         with nogil:
@@ -213,7 +214,7 @@ cdef class PartitionHandle:
         self.release(&self.mutex, PARTITION_LOCKS + self.slot)
 
     def lock_sync(self):
-        """Hold the partition's sync byte; (code, holder)."""
+        """Hold the partition's sync byte; (code, pid of who has it or errno)."""
         cdef int64_t holder = 0
         cdef int code
         with nogil:
@@ -224,6 +225,7 @@ cdef class PartitionHandle:
         return code, holder
 
     def unlock_sync(self):
+        self.failed_sync = 0
         self.release(&self.sync_mutex, SYNC_LOCKS + self.slot)
 
     def take_retired(self):
@@ -245,8 +247,9 @@ cdef class PartitionHandle:
         """Put everything below offset `needed` on the disk, unless another's sync already did.
 
         `NEEDS_SEGMENTS`: the last synced end lies in an earlier segment, which `sync.py` syncs
-        first. `SYNC_FAILED`: the disk refused, and the sync byte is still held, for the caller
-        to poison the partition before anybody else syncs. Returns `SyncResult`.
+        first. `SYNC_FAILED`: the disk refused, `failed_sync` says so, and the sync byte is still
+        held, for the caller to poison the partition before anybody else syncs. Returns
+        `SyncResult`.
         """
         cdef Result result
         cdef int code
@@ -256,7 +259,9 @@ cdef class PartitionHandle:
             if code == OK:
                 self.words[SLOT_SYNC_HOLDER] = self.pid
                 code = self.sync_locked(needed, &result)
-                if code != SYNC_FAILED:
+                if code == SYNC_FAILED:
+                    self.failed_sync = <int> result.detail
+                else:
                     self.release(&self.sync_mutex, SYNC_LOCKS + self.slot)
         return SyncResult(code, result.next_offset, result.detail)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from streamlog.errors import (
     CorruptDirectoryError,
     DiskFullError,
+    FailedWriteError,
     InputOutputError,
     InvalidRecordError,
     LockTimeoutError,
@@ -110,6 +111,41 @@ def poisoned(log: PartitionLog, number: int, *, outcome: Outcome) -> PartitionPo
         topic=log.topic,
         partition=log.partition,
         errno=number,
+    )
+
+
+def lock_failed(log: PartitionLog, number: int, *, outcome: Outcome) -> InputOutputError:
+    """The error for a lock that nobody holds and that was refused all the same."""
+    return InputOutputError(
+        f"the lock of {log.topic}-{log.partition} was refused: {os.strerror(number)}; nothing is "
+        "wrong with the partition: try again",
+        topic=log.topic,
+        partition=log.partition,
+        path=log.directory,
+        errno=number,
+        outcome=outcome,
+    )
+
+
+def cannot_sync(log: PartitionLog, error: OSError) -> InputOutputError:
+    """The error for a sync that was never tried, since its files would not open."""
+    return InputOutputError(
+        f"{log.topic}-{log.partition} was not synced: {error.strerror}; nothing is wrong with the "
+        "partition: close some files, or raise the limit, and sync again",
+        topic=log.topic,
+        partition=log.partition,
+        path=log.directory,
+        errno=error.errno,
+        outcome="unknown",
+    )
+
+
+def failed_sync_unsaid(log: PartitionLog, error: FailedWriteError) -> FailedWriteError:
+    """The error for a sync that failed where not even that could be written down."""
+    return type(error)(
+        f"a sync of {log.topic}-{log.partition} failed, and it is not refused to others yet; this "
+        f"process keeps them from syncing it meanwhile, and tries again at its next sync: {error}",
+        **{**error.context, "outcome": "unknown"},
     )
 
 

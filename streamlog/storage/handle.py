@@ -6,6 +6,8 @@ The specification of `_handle.pyx`. A lock is the process's mutex first and then
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import threading
 import time
@@ -45,6 +47,8 @@ class PartitionHandle:
         self._mutex = threading.Lock()
         self._sync_mutex = threading.Lock()
         self._retired: list[int] = []
+        #: The errno of a sync that failed and is not in the slot yet; the sync byte is held.
+        self.failed_sync = 0
         self.log_fd = self.offset_index_fd = self.time_index_fd = -1
         self.base_offset = self.path_generation = -1
         self.segment_bytes = 1 << 30
@@ -113,9 +117,14 @@ class PartitionHandle:
         owns = False
         while True:
             owns = owns or mutex.acquire(timeout=max(deadline - time.monotonic(), 0))
-            if owns and self._filesystem.lock(self._locks, position, 1, exclusive=True):
-                self._set_word(holder_word, os.getpid())
-                return codes.OK, 0
+            try:
+                if owns and self._filesystem.lock(self._locks, position, 1, exclusive=True):
+                    self._set_word(holder_word, os.getpid())
+                    return codes.OK, 0
+            except OSError as error:
+                if not isinstance(error, InterruptedError):
+                    mutex.release()
+                    return codes.SYSTEM_ERROR, error.errno or 0
             if time.monotonic() >= deadline:
                 if owns:
                     mutex.release()
@@ -124,21 +133,24 @@ class PartitionHandle:
             nap = min(nap * 2, 0.001)
 
     def _release(self, mutex: threading.Lock, position: int) -> None:
-        self._filesystem.unlock(self._locks, position, 1)
+        # What cannot be let go of now is when the descriptor is closed, as it must be by then.
+        with contextlib.suppress(OSError):
+            self._filesystem.unlock(self._locks, position, 1)
         mutex.release()
 
     def lock(self) -> tuple[int, int]:
-        """Hold the partition's lock; (code, pid of who has it). Not re-entrant."""
+        """Hold the partition's lock; (code, pid of who has it or errno). Not re-entrant."""
         return self._take(self._mutex, shared.PARTITION_LOCKS + self.slot, shared.SLOT_HOLDER)
 
     def unlock(self) -> None:
         self._release(self._mutex, shared.PARTITION_LOCKS + self.slot)
 
     def lock_sync(self) -> tuple[int, int]:
-        """Hold the partition's sync byte; (code, pid of who has it)."""
+        """Hold the partition's sync byte; (code, pid of who has it or errno)."""
         return self._take(self._sync_mutex, shared.SYNC_LOCKS + self.slot, shared.SLOT_SYNC_HOLDER)
 
     def unlock_sync(self) -> None:
+        self.failed_sync = 0
         self._release(self._sync_mutex, shared.SYNC_LOCKS + self.slot)
 
     def _word(self, word: int) -> int:
@@ -155,8 +167,8 @@ class PartitionHandle:
         """Put everything below offset `needed` on the disk, unless another's sync already did.
 
         `NEEDS_SEGMENTS`: the last synced end lies in an earlier segment, which `sync.py` syncs
-        first. `SYNC_FAILED`: the disk refused, and the sync byte is still held, for the caller
-        to poison the partition before anybody else syncs.
+        first. `SYNC_FAILED`: the disk refused, `failed_sync` says so, and the sync byte is still
+        held, for the caller to poison the partition before anybody else syncs.
         """
         code, holder = self.lock_sync()
         if code != codes.OK:
@@ -166,7 +178,9 @@ class PartitionHandle:
         except BaseException:
             self.unlock_sync()
             raise
-        if result.code != codes.SYNC_FAILED:
+        if result.code == codes.SYNC_FAILED:
+            self.failed_sync = result.detail
+        else:
             self.unlock_sync()
         return result
 
@@ -186,6 +200,6 @@ class PartitionHandle:
         try:
             self._filesystem.fdatasync(descriptor)
         except OSError as error:
-            return SyncResult(codes.SYNC_FAILED, 0, error.errno or 0)
+            return SyncResult(codes.SYNC_FAILED, 0, error.errno or errno.EIO)
         self._slots.store_synced(self.slot, SyncedEnd(base, state.end_position, state.log_end))
         return SyncResult(codes.OK, state.log_end, 0)

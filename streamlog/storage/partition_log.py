@@ -1,7 +1,7 @@
 """`PartitionLog`: one partition as a whole, for one process.
 
 It wires and answers; the work is elsewhere: `append.py` (the path of a batch), `log_reader.py`
-(reading), `sync.py` and `handle.py` (syncing), `producer_tracker.py` (idempotent producers),
+(reading), `partition_sync.py` (syncing), `producer_tracker.py` (idempotent producers),
 `folder.py` (files). What this file owns is how the answers of those become results and errors.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streamlog.storage import append_outcome as codes
 from streamlog.storage import failures, system
@@ -18,9 +18,9 @@ from streamlog.storage.append_outcome import AppendOutcome
 from streamlog.storage.folder import create_folder, open_active_files, settle_indexes_locked
 from streamlog.storage.leader_epochs import LeaderEpochs, read_leader_epochs
 from streamlog.storage.log_reader import FetchCursor, Fetched, LogReader
+from streamlog.storage.partition_sync import PartitionSync
 from streamlog.storage.producer_tracker import ProducerTracker, iterate
 from streamlog.storage.refusing_writer import RefusingWriter
-from streamlog.storage.sync import sync_segments_locked
 from streamlog.storage.time_lookup import find_largest_timestamp, find_time
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class PartitionLog:
         )
         self.configure(config)
         self._producers = ProducerTracker(filesystem, directory, self.fetch)
+        self._syncing = PartitionSync(filesystem, slots, self)
 
     def configure(self, config: TopicConfig) -> None:
         """Take over settings that changed."""
@@ -92,6 +93,11 @@ class PartitionLog:
         writer.segment_ms = config.segment_ms
         writer.index_interval_bytes = config.index_interval_bytes
         writer.segment_index_bytes = config.segment_index_bytes
+
+    @property
+    def writer(self) -> Any:
+        """The handle that appends, syncs and locks, in either kernel."""
+        return self._writer
 
     # ---------------------------------------------------------------- state
 
@@ -179,19 +185,20 @@ class PartitionLog:
             code = result.code
             if code in (codes.OK, codes.NOT_AT_EXPECTED_END, codes.BEHIND_PRODUCERS):
                 if self._writer.retired_count > _RETIRED_LIMIT:
-                    self._sync_retired()
+                    self._syncing.sync_retired()
                 return result
             if code == codes.STALE:
                 self._open_files()
             elif code == codes.NEEDS_SEGMENTS:
-                self._sync_retired()
+                self._syncing.sync_retired()
             elif code == codes.LOCK_BUSY:
                 waited_from = waited_from or time.monotonic()
-                self._check_patience(waited_from, result.detail)
+                self.check_patience(waited_from, result.detail)
             else:
                 raise failures.append_failed(self, result, len(batches))
 
-    def _check_patience(self, since: float, holder: int, outcome: Outcome = "not_written") -> None:
+    def check_patience(self, since: float, holder: int, outcome: Outcome = "not_written") -> None:
+        """Raise `LockTimeoutError` when a lock was waited for too long, since monotonic `since`."""
         if (time.monotonic() - since) * 1000 >= self.settings.lock_timeout_ms:
             raise failures.lock_timeout(self, holder, outcome=outcome)
 
@@ -212,7 +219,7 @@ class PartitionLog:
                 # and a sync of it may fail for ever.
                 self._close_descriptors()
             if self._writer.retired_count > _RETIRED_LIMIT:
-                self._sync_retired()
+                self._syncing.sync_retired()
             try:
                 files = self._open_active(state)
             except OSError as error:
@@ -242,11 +249,13 @@ class PartitionLog:
         """Hold the partition's lock for a structural change. Not for anything that waits."""
         waited_from = 0.0
         while True:
-            code, holder = self._writer.lock()
+            code, detail = self._writer.lock()
             if code == codes.OK:
                 break
+            if code == codes.SYSTEM_ERROR:
+                raise failures.lock_failed(self, detail, outcome="not_written")
             waited_from = waited_from or time.monotonic()
-            self._check_patience(waited_from, holder)
+            self.check_patience(waited_from, detail)
         try:
             yield
         finally:
@@ -297,74 +306,11 @@ class PartitionLog:
         """Have everything below offset `up_to` on the disk; the offset reached.
 
         One sync serves every waiter of every thread and process. Raises
-        `PartitionPoisonedError` (`outcome` "unknown") when the disk refused.
+        `PartitionPoisonedError` when the disk refused; `LockTimeoutError`, and
+        `InputOutputError` for a call that failed for itself, which leave the partition healthy.
+        The `outcome` of all of them is "unknown".
         """
-        if not self.settings.durable:
-            return self.log_end
-        waited_from = 0.0
-        while True:
-            result = self._writer.sync(up_to)
-            if result.code == codes.OK:
-                return int(result.offset)
-            if result.code == codes.NEEDS_SEGMENTS:
-                reached = self._sync_segments(up_to)
-                if reached is not None:
-                    return reached
-            elif result.code == codes.LOCK_BUSY:
-                waited_from = waited_from or time.monotonic()
-                self._check_patience(waited_from, result.detail, outcome="unknown")
-            elif result.code == codes.POISONED:
-                raise failures.poisoned(self, result.detail, outcome="unknown")
-            else:
-                try:
-                    self._poison(result.detail)
-                finally:
-                    if result.code == codes.SYNC_FAILED:
-                        self._writer.unlock_sync()
-                raise failures.poisoned(self, result.detail, outcome="unknown")
-
-    def _sync_retired(self) -> None:
-        """Close the descriptors of segments that were rolled, once they have been synced.
-
-        Also where another process synced as far: only they hear of an error of their own.
-        """
-        if self.settings.durable:
-            self._sync_segments(self.log_end)
-            return
-        for descriptor in self._writer.take_retired():
-            self._filesystem.close(descriptor)
-
-    def _sync_segments(self, up_to: int) -> int | None:
-        """The sync over several segments; None while somebody else has the sync byte."""
-        code, _ = self._writer.lock_sync()
-        if code != codes.OK:
-            return None
-        retired = self._writer.take_retired()
-        try:
-            if self.state().poisoned:  # meanwhile: a second sync would say that all is well
-                return None
-            synced = self._slots.read_synced(self.slot)
-            if synced is not None and synced.offset >= up_to and not retired:
-                return synced.offset
-            return sync_segments_locked(
-                self._filesystem, self._slots, self.slot, self.directory, retired
-            )
-        except OSError as error:
-            if self._slots.is_deleted(self.slot):
-                raise failures.deleted(self) from error
-            self._poison(error.errno or 0)
-            raise failures.poisoned(self, error.errno or 0, outcome="unknown") from error
-        finally:
-            self._writer.unlock_sync()
-            for descriptor in retired:
-                self._filesystem.close(descriptor)
-
-    def _poison(self, number: int) -> None:
-        """Refuse every further write, in every process, until the partition is recovered."""
-        with self.locked():
-            state = self.state()
-            if not state.poisoned:
-                self._slots.publish_state(self.slot, state._replace(poisoned=number or 5))
+        return self._syncing.sync(up_to)
 
     # ---------------------------------------------------------------- reading
 

@@ -114,12 +114,14 @@ def _copy_proved(
 @contextmanager
 def _sync_byte(log: PartitionLog) -> Iterator[None]:
     """Keep out every sync, and a second recovery."""
-    writer = log._writer
+    writer = log.writer
     deadline = time.monotonic() + log.settings.lock_timeout_ms / 1000
     while True:
         code, holder = writer.lock_sync()
         if code == codes.OK:
             break
+        if code == codes.SYSTEM_ERROR:
+            raise failures.lock_failed(log, holder, outcome="not_written")
         if time.monotonic() >= deadline:
             raise failures.lock_timeout(log, holder)
     try:

@@ -16,6 +16,7 @@ class RefusingWriter:
     base_offset = -1
     path_generation = -1
     retired_count = 0
+    failed_sync = 0
     log_fd = offset_index_fd = time_index_fd = -1
 
     def __init__(self, error: Callable[[], Exception]) -> None:

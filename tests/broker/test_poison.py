@@ -131,7 +131,7 @@ def test_a_second_thread_does_not_sync_what_the_first_could_not(
     append(log, b"doubtful")
     disk.failing = "a-0"
     outcomes: list[object] = []
-    poison = log._poison
+    poison = log._syncing._poison
 
     def sync_again() -> None:
         try:
@@ -141,13 +141,14 @@ def test_a_second_thread_does_not_sync_what_the_first_could_not(
 
     second = threading.Thread(target=sync_again)
 
-    def slow_poison(number: int) -> None:
+    def slow_poison() -> None:
+        log._syncing._poison = poison  # type: ignore[method-assign]
         disk.failing = ""
         second.start()
         second.join(0.2)  # it ends here only if nothing keeps it from syncing
-        poison(number)
+        poison()
 
-    log._poison = slow_poison  # type: ignore[method-assign]
+    log._syncing._poison = slow_poison  # type: ignore[method-assign]
     with pytest.raises(PartitionPoisonedError):
         log.sync(log.log_end)
     second.join(10)

@@ -93,7 +93,9 @@ def test_a_partition_whose_sync_failed_is_written_again_once_recovered(directory
         story.write("flights", 0, b"a")
         log.sync()
         story.write("flights", 0, b"b")
-        log.engine().partition("flights", 0)._poison(5)
+        partition = log.engine().partition("flights", 0)
+        poisoned = partition.state()._replace(poisoned=5)
+        log.engine()._opening.shared.publish_state(partition.slot, poisoned)
         with pytest.raises(PartitionPoisonedError):
             story.write("flights", 0, b"refused")
         consumer = log.consumer("flights", auto_offset_reset="earliest")

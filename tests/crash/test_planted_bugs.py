@@ -32,12 +32,12 @@ NEEDED = {
     "log directory: sync.sync_names < poison_recovery.recover_poisoned": "failed_syncs",
     "partition folder: sync.sync_names < sync.sync_segments_locked": "one_append",
     "partition folder: sync.sync_names < unclean_recovery._sync_survivors": "appends",
-    "partition folder: sync.sync_segments_locked < partition_log._sync_segments": "rolls",
+    "partition folder: sync.sync_segments_locked < partition_sync._sync_segments": "rolls",
 }
 
 SPARE = {
     "file: closing.finish < engine.close_now": "the clean mark counts by being there",
-    "file: sync.sync_segments_locked < partition_log._sync_segments": (
+    "file: sync.sync_segments_locked < partition_sync._sync_segments": (
         "the same files are synced by name; these descriptors are for hearing of errors"
     ),
     "file: tearing.copy_range < tearing._keep_tail": "a cut tail is kept as a courtesy",

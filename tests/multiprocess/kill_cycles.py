@@ -170,10 +170,13 @@ class KillCycles:
 
     def _who_speaks(self) -> Iterator[int]:
         numbers = {child.pipe: number for number, child in self._living.items()}
-        ready, _, _ = select.select(list(numbers), [], [], PATIENCE_S)
+        waiting = select.poll()
+        for pipe in numbers:
+            waiting.register(pipe)
+        ready = waiting.poll(PATIENCE_S * 1000)
         if not ready:
             raise BrokenPromiseError("nobody gets on")
-        for pipe in ready:
+        for pipe, _ in ready:
             yield numbers[pipe]
 
     def _take(self, number: int) -> bool:

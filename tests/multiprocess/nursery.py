@@ -45,7 +45,9 @@ class Child:
 
     def read(self) -> bytes:
         """What it says next, waiting for it; nothing when it is dead."""
-        if not select.select([self.pipe], [], [], PATIENCE_S)[0]:
+        waiting = select.poll()
+        waiting.register(self.pipe)
+        if not waiting.poll(PATIENCE_S * 1000):
             raise AssertionError(f"process {self.pid} says nothing")
         data = os.read(self.pipe, 1 << 16)
         self.ended = not data

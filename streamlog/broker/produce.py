@@ -13,7 +13,8 @@ from streamlog.config.settings import LONG_MAX
 from streamlog.errors import InvalidRecordError, InvalidTimestampError, RecordTooLargeError
 from streamlog.record import TimestampType, layout
 from streamlog.record.checksum import crc32c
-from streamlog.record.kernel import RecordBatch, RecordBatchBuilder
+from streamlog.record.kernel import RecordBatch, RecordBatchBuilder, survey_records
+from streamlog.record.survey import NO_TIMESTAMP
 
 if TYPE_CHECKING:
     from streamlog.config import TopicConfig
@@ -50,6 +51,7 @@ def prepare(log: PartitionLog, batches: bytearray, now_ms: int) -> tuple[bytearr
     position = 0
     for batch in _walk(batches):
         _check_size(log, batch, config)
+        _check_header(log, batch, config, now_ms)
         _check_records(log, batch, config, now_ms)
         from_producer = from_producer or batch.producer_id >= 0
         codec = _CODECS.get(config.compression_type, batch.codec)
@@ -95,45 +97,45 @@ def _check_size(log: PartitionLog, batch: RecordBatch, config: TopicConfig) -> N
         )
 
 
-def _check_records(log: PartitionLog, batch: RecordBatch, config: TopicConfig, now_ms: int) -> None:
+def _check_header(log: PartitionLog, batch: RecordBatch, config: TopicConfig, now_ms: int) -> None:
+    """What the header says of all records."""
     if batch.is_control:
         raise InvalidRecordError(
             "control batches are written by coordinators only",
             topic=log.topic,
             partition=log.partition,
         )
+    if config.message_timestamp_type != "CreateTime":
+        return
+    if batch.timestamp_type != TimestampType.CREATE_TIME:
+        raise _bad_timestamp(log, batch.max_timestamp, "carries the log's time, not its own")
+    if batch.max_timestamp - now_ms > config.message_timestamp_after_max_ms:
+        limit = config.message_timestamp_after_max_ms
+        why = f"is more than message_timestamp_after_max_ms={limit} after now"
+        raise _bad_timestamp(log, batch.max_timestamp, why)
+
+
+def _check_records(log: PartitionLog, batch: RecordBatch, config: TopicConfig, now_ms: int) -> None:
+    """What only the records know; they are gone through where the topic asks for it."""
+    oldest = None
     if config.message_timestamp_type == "CreateTime":
-        if batch.timestamp_type != TimestampType.CREATE_TIME:
-            raise _bad_timestamp(log, batch.max_timestamp, "carries the log's time, not its own")
-        if batch.max_timestamp - now_ms > config.message_timestamp_after_max_ms:
-            raise _bad_timestamp(
-                log,
-                batch.max_timestamp,
-                f"is more than message_timestamp_after_max_ms="
-                f"{config.message_timestamp_after_max_ms} after now",
-            )
-        if config.message_timestamp_before_max_ms != LONG_MAX:
-            _check_oldest(log, batch, now_ms - config.message_timestamp_before_max_ms)
-    if config.is_compacted:
-        _check_keys(log, batch)
-
-
-def _check_oldest(log: PartitionLog, batch: RecordBatch, limit: int) -> None:
-    for record in batch.records(log.topic, log.partition):
-        if -1 < record.timestamp < limit:
-            raise _bad_timestamp(
-                log, record.timestamp, "is older than message_timestamp_before_max_ms allows"
-            )
-
-
-def _check_keys(log: PartitionLog, batch: RecordBatch) -> None:
-    for record in batch.records(log.topic, log.partition):
-        if record.key is None:
-            raise InvalidRecordError(
-                f"topic {log.topic!r} is compacted: every record needs a key",
-                topic=log.topic,
-                partition=log.partition,
-            )
+        limit = config.message_timestamp_before_max_ms
+        oldest = None if limit == LONG_MAX else now_ms - limit
+    if oldest is None and not config.is_compacted:
+        return
+    survey = survey_records(batch)
+    smallest = survey.smallest_timestamp
+    if oldest is not None and NO_TIMESTAMP != smallest < oldest:
+        why = "is older than message_timestamp_before_max_ms allows"
+        raise _bad_timestamp(log, smallest, why)
+    if config.is_compacted and survey.first_keyless >= 0:
+        raise InvalidRecordError(
+            f"topic {log.topic!r} is compacted: every record needs a key, and record "
+            f"{survey.first_keyless} of the batch has none",
+            topic=log.topic,
+            partition=log.partition,
+            record=survey.first_keyless,
+        )
 
 
 def _bad_timestamp(log: PartitionLog, timestamp: int, why: str) -> InvalidTimestampError:

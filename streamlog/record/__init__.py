@@ -9,6 +9,7 @@ Parts
     builder         `RecordBatchBuilder`: records in, one complete batch out
     bulk            many values into consecutive batches at once
     scan            walks the batches of a segment and says where the good ones end
+    survey          what a broker asks of a produced batch's records, in one pass
     verify          every record of a batch decodes
     control         control batches: transaction markers, leader changes
     compression     gzip, snappy (xerial), lz4 and zstd as streams with a limit
@@ -17,8 +18,8 @@ Parts
 
 Rules
     * No files, sockets, clocks, threads: bytes in, bytes or errors out.
-    * The modules named above are the specification. `_records`, `_builder`, `_bulk` and `_scan`
-      are the same loops, compiled; both produce the same bytes, records and errors.
+    * The modules named above are the specification. `_records`, `_builder`, `_bulk`, `_scan` and
+      `_survey` are the same loops, compiled; both produce the same bytes, records and errors.
       Import the names from `streamlog.record.kernel`, never from a twin.
     * Lengths and counts read from a batch are lies until checked: nothing is read outside the
       buffer and nothing is allocated before the bytes that justify it are there.

@@ -37,6 +37,7 @@ if TYPE_CHECKING or KERNEL == "pure":
     from streamlog.record.murmur2 import murmur2, partition_for_key, partition_many
     from streamlog.record.record import Record
     from streamlog.record.scan import count_good_batches, scan_segment
+    from streamlog.record.survey import survey_records
 else:
     # By name, since an extension may not be there: whoever reads the imports of the package
     # without running it (types, import contracts) sees the twins, which have the same names.
@@ -53,6 +54,7 @@ else:
     partition_many = _bulk.partition_many
     scan_segment = _scan.scan_segment
     count_good_batches = _scan.count_good_batches
+    survey_records = import_module("streamlog.record._survey").survey_records
 
 __all__ = [
     "KERNEL",
@@ -68,6 +70,7 @@ __all__ = [
     "partition_many",
     "rebuild_record",
     "scan_segment",
+    "survey_records",
 ]
 
 

@@ -6,11 +6,12 @@ import threading
 
 import pytest
 
-from streamlog.broker import fetch, list_offsets
+from streamlog.broker import fetch, list_offsets, produce
 from streamlog.broker.engine import Engine
 from streamlog.broker.fetch import FetchRequest
 from streamlog.errors import (
     ConfigError,
+    CorruptRecordError,
     InvalidRecordError,
     InvalidTimestampError,
     LogTruncatedError,
@@ -19,7 +20,7 @@ from streamlog.errors import (
     RecordTooLargeError,
 )
 from streamlog.record import TimestampType
-from streamlog.record.kernel import RecordBatch
+from streamlog.record.kernel import RecordBatch, RecordBatchBuilder
 from streamlog.storage.filesystem import Filesystem
 from tests.broker.conftest import append, batch, read
 
@@ -76,6 +77,32 @@ def test_a_compacted_topic_demands_keys(engine: Engine) -> None:
         append(log, b"x")
     append(log, b"x", key=b"k")
     assert log.log_end == 1
+
+
+@pytest.mark.parametrize("codec", [0, 4])
+def test_what_is_wrong_with_one_record_of_a_batch_is_found_and_named(
+    engine: Engine, codec: int
+) -> None:
+    log = make(engine, cleanup_policy="compact", message_timestamp_before_max_ms=1500)
+    keyless, old = RecordBatchBuilder(codec=codec), RecordBatchBuilder(codec=codec)
+    for number in range(5):
+        keyless.append(2000, None if number == 3 else b"k", b"v", ())
+        old.append(499 if number == 3 else 2000, b"k", b"v", ())
+    with pytest.raises(InvalidRecordError, match="record 3 of the batch") as raised:
+        produce.append(log, keyless.build(), acks=1, now_ms=2000)
+    assert raised.value.record == 3
+    with pytest.raises(InvalidTimestampError, match="499"):
+        produce.append(log, old.build(), acks=1, now_ms=2000)
+    assert log.log_end == 0
+
+
+def test_a_batch_that_lies_about_its_records_is_not_appended(engine: Engine) -> None:
+    log = make(engine, cleanup_policy="compact")
+    lying = batch(b"x", b"y", key=b"k")
+    lying[57:61] = (1).to_bytes(4, "big")
+    with pytest.raises(CorruptRecordError, match="left over"):
+        produce.append(log, lying, acks=1, now_ms=2000)
+    assert log.log_end == 0
 
 
 @pytest.mark.parametrize(("name", "codec"), [("gzip", 1), ("lz4", 3), ("zstd", 4)])

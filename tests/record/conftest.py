@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 MODULES = {
-    "pure": ("record", "batch", "iterator", "builder", "bulk", "murmur2", "scan"),
-    "compiled": ("_record", "_records", "_builder", "_bulk", "_scan"),
+    "pure": ("record", "batch", "iterator", "builder", "bulk", "murmur2", "scan", "survey"),
+    "compiled": ("_record", "_records", "_builder", "_bulk", "_scan", "_survey"),
 }
 NAMES = (
     "Record",
@@ -24,6 +24,7 @@ NAMES = (
     "partition_for_key",
     "partition_many",
     "scan_segment",
+    "survey_records",
 )
 
 

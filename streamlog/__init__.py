@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from streamlog.clients.admin import Admin, DirectoryDescription, NewTopic
     from streamlog.clients.consumer import Consumer
     from streamlog.clients.producer import Producer
+    from streamlog.clients.properties import from_properties
     from streamlog.clients.record_streams import PartitionBatch
     from streamlog.clients.stream_log import StreamLog
     from streamlog.clients.stream_log import open_log as open  # noqa: A004  # as gzip.open is
@@ -70,6 +71,7 @@ _LATE = {
     "NewTopic": ("streamlog.clients.admin", "NewTopic"),
     "TypedTopic": ("streamlog.clients.typed", "TypedTopic"),
     "TypedProducer": ("streamlog.clients.typed", "TypedProducer"),
+    "from_properties": ("streamlog.clients.properties", "from_properties"),
     "RecordFuture": ("streamlog.clients.accumulators", "RecordFuture"),
     "PartitionBatch": ("streamlog.clients.record_streams", "PartitionBatch"),
     "Record": ("streamlog.record.kernel", "Record"),
@@ -104,6 +106,7 @@ __all__ = [
     "PartitionDescription",
     "DirectoryDescription",
     "NewTopic",
+    "from_properties",
     "StreamlogError",
     "errors",
     "kernel",

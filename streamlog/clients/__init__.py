@@ -15,6 +15,7 @@ Parts, writing
     partitioner     where records without a partition go
     serialization   serializers for common types
     typed           topics of one Python type; `type_codecs` makes bytes of it
+    properties      `from_properties`: a Java client's settings as keywords
 
 Parts, reading
     stream_log, consumer, read, admin, and what they are made of; each module says which.

@@ -24,7 +24,6 @@ from streamlog.config.client_settings import (
     ConsumerConfig,
     OpenConfig,
     ProducerConfig,
-    from_properties,
 )
 from streamlog.config.parsing import parse_settings
 from streamlog.config.settings import Setting, SettingTable, nearest
@@ -41,7 +40,6 @@ __all__ = [
     "SettingTable",
     "nearest",
     "parse_settings",
-    "from_properties",
     "TOPIC_SETTINGS",
     "TopicConfig",
     "SettingDescription",

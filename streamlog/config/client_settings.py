@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from streamlog.config.parsing import format_value, parse_settings, parse_value
+from streamlog.config.parsing import parse_settings
 from streamlog.config.settings import Setting, SettingTable
 from streamlog.errors import ConfigError
 
@@ -201,25 +201,6 @@ class ConsumerConfig(msgspec.Struct, frozen=True, kw_only=True):
         if wanted.get("enable_auto_commit") is False:
             del wanted["enable_auto_commit"]
         return cls(**parse_settings(CONSUMER_SETTINGS, wanted))
-
-
-def from_properties(table: SettingTable, properties: Mapping[str, object]) -> dict[str, Any]:
-    """Kafka's dotted properties as the keywords of `producer()` or `consumer()`.
-
-    Text is understood (`"true"`, `"5"`). Properties that only mean something between a client and
-    a broker (`bootstrap.servers`, `retries`, ...) are left out, so that one file serves both.
-    Raises what the call itself would raise for the rest.
-    """
-    keywords: dict[str, Any] = {}
-    for dotted, value in properties.items():
-        name = dotted.replace(".", "_")
-        if name in table.networked:
-            continue
-        if name == "enable_auto_commit" and format_value(value).lower() == "false":
-            keywords[name] = False
-            continue
-        keywords[name] = parse_value(table[name], value)
-    return keywords
 
 
 def _contradiction(name: str, value: object, allowed: str) -> ConfigError:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from streamlog.config import ConsumerConfig, OpenConfig, ProducerConfig, from_properties
+from streamlog.config import ConsumerConfig, OpenConfig, ProducerConfig
 from streamlog.config.client_settings import CONSUMER_SETTINGS, OPEN_SETTINGS, PRODUCER_SETTINGS
 from streamlog.errors import ConfigError, UnknownSettingError, UnsupportedFeatureError
 
@@ -65,29 +65,3 @@ def test_unknown_settings_are_refused_with_the_nearest() -> None:
         ProducerConfig.from_settings({"linger": 5})
     with pytest.raises(UnknownSettingError, match="did you mean lock_timeout_ms"):
         OpenConfig.from_settings({"lock_timeout": 5})
-
-
-def test_one_property_file_serves_a_broker_and_a_directory() -> None:
-    properties = {
-        "bootstrap.servers": "localhost:9092",
-        "retries": "3",
-        "linger.ms": "20",
-        "acks": "all",
-        "enable.idempotence": "true",
-    }
-    keywords = from_properties(PRODUCER_SETTINGS, properties)
-    assert keywords == {"linger_ms": 20, "acks": -1, "enable_idempotence": True}
-    assert ProducerConfig.from_settings(keywords).linger_ms == 20
-
-
-def test_consumer_properties() -> None:
-    keywords = from_properties(
-        CONSUMER_SETTINGS,
-        {"auto.offset.reset": "earliest", "enable.auto.commit": "false", "check.crcs": "false"},
-    )
-    config = ConsumerConfig.from_settings(keywords)
-    assert (config.auto_offset_reset, config.check_crcs) == ("earliest", False)
-    with pytest.raises(UnsupportedFeatureError):
-        from_properties(CONSUMER_SETTINGS, {"group.id": "g"})
-    with pytest.raises(UnknownSettingError, match="did you mean max_poll_records"):
-        from_properties(CONSUMER_SETTINGS, {"max.poll.record": "1"})

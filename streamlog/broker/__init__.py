@@ -8,7 +8,8 @@ Parts
   or beside others; what the first one in and the last one out do;
 * `metadata_image`, `metadata_records`, `metadata_log`, `metadata_snapshot`: topics, settings and
   producer ids in a KRaft metadata log; `topics`, `producer_ids`: what is asked of them;
-* `partitions`: the partition logs, few of them with open files;
+* `partitions`: the partition logs, few of them with open files; `parallel`: their syncs, several
+  at a time;
 * `produce`, `fetch`, `list_offsets`: one file a path.
 
 Rules. Nothing under a lock waits for a sync or for somebody's code. A change of the metadata is

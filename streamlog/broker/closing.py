@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from streamlog.broker.directory_lock import DirectoryLock
+from streamlog.broker.parallel import in_parallel
 from streamlog.errors import LockTimeoutError, StorageError
 from streamlog.protocol import Uuid
 from streamlog.storage import names, shared
@@ -50,6 +51,7 @@ class LastClose:
         self._image = image
         self._open_partition = open_partition
         self._timeout_ms = timeout_ms
+        self._unsettled: list[tuple[str, int]] = []
 
     def is_last(self) -> bool:
         """Take the `closing` byte, and be alone if nobody else has the directory open."""
@@ -90,6 +92,7 @@ class LastClose:
     def _sync_all(self) -> dict[tuple[str, int], PartitionState] | None:
         """Sync every slot that is behind; their states, or None when one would not be synced."""
         states: dict[tuple[str, int], PartitionState] = {}
+        behind: list[tuple[str, int]] = []
         clean = True
         settled = _read_or_none(self._opening, f"{self._path}/{names.RECOVERY_POINTS}") or {}
         for slot in range(self._shared.slot_count):
@@ -108,28 +111,29 @@ class LastClose:
             else:
                 is_behind = state.log_end > synced.offset
             if is_behind or settled.get(name, 0) != state.log_end:
-                clean = self._settle(name, state.log_end) and clean
+                behind.append(name)
             states[name] = state
-        return states if clean else None
+        in_parallel(self._settle, behind, threads=self._opening.sync_threads)
+        return states if clean and not self._unsettled else None
 
-    def _settle(self, name: tuple[str, int], log_end: int) -> bool:
+    def _settle(self, name: tuple[str, int]) -> None:
         """What a log that grew since the last clean end owes: its sync, indexes, producers.
 
         One that `acks="all"` synced as it grew still owes the rest.
         """
+        self._shared.advance_progress(os.getpid())
         try:
             log = self._open_partition(*name)
-            log.sync(log_end)
+            log.sync(log.log_end)
             log.settle_indexes()
             log.write_producer_snapshot()
         except OSError as error:
             import logging
 
+            self._unsettled.append(name)
             logging.getLogger("streamlog").error(
                 "%s: closing cannot sync %s-%d: %s", self._path, *name, error
             )
-            return False
-        return True
 
     def _name_of(self, slot: int) -> tuple[str, int] | None:
         topic_id, partition = self._shared.slot_key(slot)

@@ -19,6 +19,7 @@ from streamlog.broker.log_factory import LogFactory, check_files, delete_partiti
 from streamlog.broker.metadata_image import MetadataImage
 from streamlog.broker.metadata_log import MetadataLog
 from streamlog.broker.opening import Opening, open_directory
+from streamlog.broker.parallel import in_parallel
 from streamlog.broker.partitions import OpenPartitions, default_budget
 from streamlog.broker.producer_ids import ProducerIds
 from streamlog.broker.recovering import DirectoryRecovery, RecoveryReport, log_report
@@ -54,7 +55,7 @@ class Engine:
         self._closed = False
         self._factory = LogFactory(opening, config.lock_timeout_ms, self._files_open)
         self.partitions = OpenPartitions(
-            self._factory.make, config.max_open_files or default_budget()
+            self._factory.make, config.max_open_files or default_budget(), opening.sync_threads
         )
         try:
             self._enter()
@@ -128,11 +129,10 @@ class Engine:
         """
         self._factory.flush_timer.close()
         failure: StreamlogError | None = None
-        for log in self.partitions.logs():
-            try:
-                log.close()
-            except StreamlogError as error:
-                failure = failure or error
+        try:
+            self.partitions.close_files()
+        except StreamlogError as error:
+            failure = error
         try:
             last = LastClose(
                 self._opening, self.metadata.refresh(), self.log, self._config.lock_timeout_ms
@@ -331,23 +331,20 @@ class Engine:
         shared = self._opening.shared
         with self.metadata.lock:
             image = self.refresh()
-            names = [
+            behind = [
                 (topic.name, partition)
                 for topic in image.topics.values()
                 for partition in topic.partitions
-                if shared.find_slot(topic.topic_id, partition) is not None
+                if (slot := shared.find_slot(topic.topic_id, partition)) is not None
+                and shared.is_behind(slot)
             ]
         self.metadata.sync()
-        failure: StreamlogError | None = None
-        for name in names:
-            try:
-                log = self.partition(*name)
-                if log.synced_end < log.log_end:
-                    log.sync(log.log_end)
-            except StreamlogError as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
+
+        def sync(name: tuple[str, int]) -> None:
+            log = self.partition(*name)
+            log.sync(log.log_end)
+
+        in_parallel(sync, behind, threads=self._opening.sync_threads)
 
     def bell(self) -> int:
         """The bell's number: read it before looking for data, then wait on it."""

@@ -14,6 +14,7 @@ import msgspec
 
 from streamlog.broker.directory import Place, identify, read_or_make_identity
 from streamlog.broker.directory_lock import DirectoryLock, ReaderLock
+from streamlog.broker.parallel import THREADS
 from streamlog.errors import LockTimeoutError
 from streamlog.storage import names, shared
 from streamlog.storage.properties import MetaProperties, read_meta_properties
@@ -49,6 +50,11 @@ class Opening(msgspec.Struct):
     believed: bool
     liveness: int = -1
     read_only: bool = False
+
+    @property
+    def sync_threads(self) -> int:
+        """How many threads may sync at a time: one where there is no disk to wait for."""
+        return THREADS if self.place.durable and self.filesystem.is_operating_system else 1
 
     def close_descriptors(self) -> None:
         """Let go of everything, by closing: the kernel frees the locks.

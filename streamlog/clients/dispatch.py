@@ -13,6 +13,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING
 
 from streamlog.broker import produce
+from streamlog.broker.parallel import THREADS, in_parallel
 from streamlog.clients import arguments
 from streamlog.clients.accumulators import (
     PartitionQueue,
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
 _ACKS_ALL = -1
 _ACKS_WRITTEN = 1
-_PARALLEL_SYNCS = 8
 _LONGEST_RUN_MS = 5
 
 
@@ -316,28 +316,9 @@ class Dispatcher(RecordAccumulator):
         self._sync_queues(list(self._unsynced))
 
     def _sync_queues(self, queues: list[PartitionQueue]) -> None:
-        """Sync these partitions; on a disk, several files at a time. Takes the list apart."""
-        helpers: list[threading.Thread] = []
-
-        def work() -> None:
-            while queues:
-                try:
-                    queue = queues.pop()
-                except IndexError:  # another thread took the last one
-                    return
-                self._sync(queue)
-
-        try:
-            if self._engine.durability(_ACKS_ALL) == "synced":
-                for _ in range(min(len(queues), _PARALLEL_SYNCS) - 1):
-                    helper = threading.Thread(target=work, name="streamlog sync", daemon=True)
-                    helper.start()
-                    helpers.append(helper)
-        except RuntimeError:  # the interpreter ends and starts no more threads: this one does it
-            pass
-        work()
-        for helper in helpers:
-            helper.join()
+        """Sync these partitions; on a disk, several files at a time."""
+        synced = self._engine.durability(_ACKS_ALL) == "synced"
+        in_parallel(self._sync, queues, threads=THREADS if synced else 1)
 
     def _sync_batches(self, queue: PartitionQueue, batches: list[ProducerBatch]) -> None:
         log = queue.log

@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from streamlog.errors import PartitionPoisonedError, UnknownTopicError
 from streamlog.storage import append_outcome as codes
 from streamlog.storage import failures, system
 from streamlog.storage.append_outcome import AppendOutcome
@@ -265,14 +266,17 @@ class PartitionLog:
         """Sync what is unsynced and close every descriptor; views stay valid. Idempotent.
 
         A fresh descriptor may never see a write-back error that this one would: so an unsynced
-        file is not closed before it was synced.
+        file is not closed before it was synced. Where that could not be tried, it stays open:
+        `LockTimeoutError`, `InputOutputError`. Raises `PartitionPoisonedError` when it failed.
         """
         with self._files_lock:
             try:
                 if self._writer.base_offset >= 0 or self._writer.retired_count:
                     self.sync(self.log_end)
-            finally:
+            except (PartitionPoisonedError, UnknownTopicError):
                 self.abandon()
+                raise
+            self.abandon()
 
     def abandon(self) -> None:
         """Close every descriptor without syncing: a fork's copies, or after a failed sync."""
@@ -290,6 +294,8 @@ class PartitionLog:
         self._writer = RefusingWriter(error)
 
     def _close_descriptors(self) -> None:
+        if self._writer.failed_sync:  # it could not be said to others: they will hear of their own
+            self._writer.unlock_sync()
         for descriptor in self._writer.detach():  # waits for a sync that uses one
             self._filesystem.close(descriptor)
 
@@ -370,11 +376,16 @@ class PartitionLog:
         """
         if self.state().log_end == self.state().base_offset:
             return
-        self._ensure_open()
-        try:
-            self._settle_indexes()
-        except OSError as error:
-            raise failures.cannot_open(self, error) from error
+        while True:
+            self._ensure_open()
+            with self._files_lock:  # nobody closes what is written to here
+                if self._writer.base_offset < 0:
+                    continue  # another thread needed room, and closed it just now
+                try:
+                    self._settle_indexes()
+                except OSError as error:
+                    raise failures.cannot_open(self, error) from error
+                return
 
     def _settle_indexes(self) -> None:
         writer = self._writer

@@ -195,6 +195,11 @@ class SharedState:
         best = self._last_synced(slot)
         return None if best is None else SyncedEnd(*best[:3])
 
+    def is_behind(self, slot: int) -> bool:
+        """Whether the partition has records of which the disk may know nothing."""
+        synced = self.read_synced(slot)
+        return (0 if synced is None else synced.offset) < self.read_state(slot).log_end
+
     def _last_synced(self, slot: int) -> tuple[int, ...] | None:
         slot_start = self.map.cover(slot)
         first = slot_start + shared.SLOT_SYNCED

@@ -8,8 +8,10 @@ otherwise it is decided again. It is synced before it counts.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 from streamlog.broker import metadata_records, metadata_snapshot, metadata_trim
 from streamlog.broker.metadata_image import MetadataImage
@@ -31,6 +33,13 @@ if TYPE_CHECKING:
 _FETCH_BYTES = 1 << 20
 
 Decide = Callable[[MetadataImage], list[Any]]
+
+
+class RemovalWatcher(Protocol):
+    """Somebody who has to know at once that topics went."""
+
+    def topics_removed(self) -> None:
+        """Called under the metadata's lock, by whoever found out; it must not wait."""
 
 
 class MetadataLog:
@@ -56,6 +65,9 @@ class MetadataLog:
         self._clock = clock
         self._next_offset = 0
         self._cursor: FetchCursor | None = None
+        #: Where the log ends now, by whomever: one load, without a step of the interpreter.
+        self.published_end: Callable[[], int] = partial(slots.map.log_end, log.slot)
+        self._watchers: weakref.WeakSet[RemovalWatcher] = weakref.WeakSet()
         self._load_snapshot()
 
     @property
@@ -68,14 +80,24 @@ class MetadataLog:
         if self.log.log_end == self._next_offset:
             return self.image
         with self.lock:
-            while self._next_offset != self.log.log_end:
-                try:
-                    self._replay_some()
-                except OffsetOutOfRangeError:
-                    if self._next_offset >= self.log.log_start:
-                        raise
-                    self._load_snapshot()  # another process trimmed the log meanwhile
+            before = self.image, len(self.image.removed)
+            try:
+                while self._next_offset != self.log.log_end:
+                    try:
+                        self._replay_some()
+                    except OffsetOutOfRangeError:
+                        if self._next_offset >= self.log.log_start:
+                            raise
+                        self._load_snapshot()  # another process trimmed the log meanwhile
+            finally:
+                if before != (self.image, len(self.image.removed)):
+                    for watcher in list(self._watchers):
+                        watcher.topics_removed()
         return self.image
+
+    def watch_removals(self, watcher: RemovalWatcher) -> None:
+        """Tell `watcher`, for as long as it lives, when topics were removed, by whomever."""
+        self._watchers.add(watcher)
 
     def change(self, decide: Decide, *, sync: bool = True) -> MetadataImage:
         """Append the records that `decide` returns for the image as it is, and sync them.

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from streamlog.broker.parallel import in_parallel
-from streamlog.errors import StreamlogError, UnknownTopicError
+from streamlog.errors import StreamlogError
 
 if TYPE_CHECKING:
     from streamlog.storage.partition_log import PartitionLog
@@ -120,8 +120,6 @@ class OpenPartitions:
         """
         try:
             log.close()
-        except UnknownTopicError:
-            return  # it was deleted, and its files are closed
         except StreamlogError as error:
             import logging
 

@@ -2,8 +2,8 @@
 
 Parts, writing
     producer        `Producer`: settings, `send_many`, `flush`, `close`
-    accumulators    selects `accumulator` and `columns` or their compiled twins: a record into its
-                    open batch; `RecordFuture`, `ProducerBatch`, `PartitionQueue`
+    accumulators    selects `accumulator`, `batch` and `columns` or their compiled twins: a record
+                    into its open batch; `RecordFuture`, `ProducerBatch`, `PartitionQueue`
     batch_state     the life of a batch
     targets         what `send()` must know of a topic, and keeping that up to date
     arguments       what may be passed, and what callers are told otherwise

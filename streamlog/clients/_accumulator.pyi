@@ -1,5 +1,5 @@
 from streamlog.clients.accumulator import PartitionQueue as PartitionQueue
-from streamlog.clients.accumulator import ProducerBatch as ProducerBatch
 from streamlog.clients.accumulator import RecordAccumulator as RecordAccumulator
-from streamlog.clients.accumulator import RecordFuture as RecordFuture
 from streamlog.clients.accumulator import TopicTarget as TopicTarget
+from streamlog.clients.batch import ProducerBatch as ProducerBatch
+from streamlog.clients.batch import RecordFuture as RecordFuture

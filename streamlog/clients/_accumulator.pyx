@@ -37,133 +37,7 @@ cdef enum:
 cdef int64_t NO_LIMIT = 0x7FFFFFFFFFFFFFFF
 
 
-@cython.final
-@cython.no_gc  # it refers to its batch only: a cycle through it always passes a tracked object
-@cython.freelist(1024)
-cdef class RecordFuture:
-    """The outcome of one `send()`: `result()` waits for it, and so does `await`."""
-
-    cdef ProducerBatch batch
-    cdef int32_t index
-    cdef bint observed
-    cdef int64_t timestamp
-
-    def done(self):
-        """Whether the outcome is known."""
-        return self.batch.queue.acks == 0 or self.batch.state >= DONE
-
-    def result(self, timeout=None):
-        """The `RecordMetadata`, once the record is as durable as `acks` asks.
-
-        Sends the record's batch at once, linger or not. `timeout` (seconds) bounds the wait for
-        other threads; a write or sync that has begun is not cut short. Raises what made the
-        send fail, `TimeoutError`, or `ForkedHandleError` in a forked child.
-        """
-        cdef ProducerBatch batch = self.batch
-        if batch.state != DONE or batch.queue.accumulator.unusable:
-            delivery.complete(self, batch, timeout)
-        return delivery.record_metadata(batch, self.index, self.timestamp)
-
-    def exception(self, timeout=None):
-        """The error that made the send fail, or None; waits like `result`."""
-        return delivery.exception_of(self, self.batch, timeout)
-
-    def add_done_callback(self, callback):
-        """Call `callback(future)` when the outcome is known, from whichever thread knows it."""
-        delivery.add_callback(self, self.batch, callback)
-
-    def observe(self):
-        """Note that somebody has seen this outcome; `flush()` need not raise it."""
-        if not self.observed:
-            self.observed = True
-            self.batch.observed += 1
-
-    def __await__(self):
-        return delivery.wait_async(self, self.batch)
-
-    def __repr__(self):
-        return delivery.describe(self.batch, self.index)
-
-
-@cython.final
-@cython.freelist(64)
-cdef class ProducerBatch:
-    """What one append writes: the open batch of a partition, or an encoded run of `send_many`."""
-
-    cdef readonly PartitionQueue queue
-    cdef public int state
-    cdef readonly int32_t count
-    cdef public int32_t observed
-    cdef readonly double created_s
-    cdef public int64_t base_offset
-    cdef public int64_t append_time_ms
-    cdef public object error
-    cdef public object durability
-    cdef public object callbacks
-    cdef public object parts
-    cdef public object wire
-    cdef public Py_ssize_t reserved
-    cdef bytearray buffer
-    cdef readonly Py_ssize_t size
-    cdef Py_ssize_t capacity, limit
-    cdef int64_t base_timestamp, max_timestamp
-
-    def __init__(self, PartitionQueue queue not None, wire, parts, int32_t count, double created_s):
-        self.queue = queue
-        self.wire = wire
-        self.parts = parts
-        self.count = count
-        self.created_s = created_s
-        self.base_offset = self.append_time_ms = -1
-        self.state = SEALED
-
-    def close(self, int attributes):
-        """The encoded batch, CRC and producer excepted. May be called again, if interrupted."""
-        cdef BatchHeader header
-        if self.size != self.capacity:
-            PyByteArray_Resize(self.buffer, self.size)
-            self.capacity = self.size
-        header.base_offset = 0
-        header.length = <int32_t>(self.size - 12)
-        header.leader_epoch = -1
-        header.attributes = <short>attributes
-        header.last_offset_delta = self.count - 1
-        header.base_timestamp = self.base_timestamp
-        header.max_timestamp = self.max_timestamp
-        header.producer_id = -1
-        header.producer_epoch = -1
-        header.base_sequence = -1
-        header.count = self.count
-        write_batch_header(<uint8_t*>PyByteArray_AS_STRING(self.buffer), &header)
-        return self.buffer
-
-    def release(self):
-        """Give the memory back: nothing will be encoded or written any more."""
-        self.queue.accumulator.memory_used -= self.reserved
-        self.reserved = 0
-        self.wire = self.buffer = None
-
-    cdef void write(
-        self, Py_ssize_t body, bytes key, bytes value, tuple headers, int64_t timestamp
-    ) noexcept:
-        cdef uint8_t* start = <uint8_t*>PyByteArray_AS_STRING(self.buffer)
-        cdef uint8_t* p
-        p = write_record(
-            start + self.size, body, timestamp - self.base_timestamp, self.count,
-            NULL if key is None else <const uint8_t*>PyBytes_AS_STRING(key),
-            -1 if key is None else PyBytes_GET_SIZE(key),
-            NULL if value is None else <const uint8_t*>PyBytes_AS_STRING(value),
-            -1 if value is None else PyBytes_GET_SIZE(value),
-        )
-        if headers is None:
-            p[0] = 0
-            p += 1
-        else:
-            p = write_headers(p, headers)
-        self.size = p - start
-        self.count += 1
-        if timestamp > self.max_timestamp:
-            self.max_timestamp = timestamp
+include "_batch.pxi"
 
 
 @cython.final
@@ -234,7 +108,7 @@ cdef class TopicTarget:
     cdef public int codec, sticky
     cdef public Py_ssize_t batch_limit, record_limit
     cdef public int64_t before_max_ms, after_max_ms
-    cdef public bint append_time, requires_key
+    cdef public bint append_time, requires_key, gone
     cdef Py_ssize_t sticky_bytes
 
     def __init__(self, topic):
@@ -275,6 +149,8 @@ cdef class RecordAccumulator:
     cdef readonly int acks
     cdef readonly dict pending, _unsynced
     cdef readonly dict _targets
+    cdef public object _metadata_end
+    cdef public int64_t _metadata_version
     cdef int64_t buffer_memory
     cdef bint send_at_once
     cdef object partitioner, key_serializer, value_serializer, clock
@@ -300,19 +176,22 @@ cdef class RecordAccumulator:
         cdef tuple pairs = None
         cdef int64_t timestamp
         cdef object found = None
+        cdef RecordFuture future
         if self.unusable:
             self._refuse()
         if type(topic) is str:
             found = self._targets.get(topic)
         target = <TopicTarget>(self._open_topic(topic) if found is None else found)
         if self.key_serializer is not None:
-            key = arguments.serialized(self.key_serializer, topic, "key", key)
+            key_bytes = arguments.serialized(self.key_serializer, topic, "key", key)
+        else:
+            key_bytes = key if key is None or type(key) is bytes else arguments.raw(key, "key")
         if self.value_serializer is not None:
-            value = arguments.serialized(self.value_serializer, topic, "value", value)
-        key_bytes = key if key is None or type(key) is bytes else arguments.raw(key, "key")
-        value_bytes = (
-            value if value is None or type(value) is bytes else arguments.raw(value, "value")
-        )
+            value_bytes = arguments.serialized(self.value_serializer, topic, "value", value)
+        else:
+            value_bytes = (
+                value if value is None or type(value) is bytes else arguments.raw(value, "value")
+            )
         if headers:
             pairs = encoded_headers(headers)
         timestamp = self.wall_ms()
@@ -331,13 +210,20 @@ cdef class RecordAccumulator:
             ))
         if key_bytes is None and target.requires_key:
             raise arguments.keyless(target)
-        return self.append(target, queue, key_bytes, value_bytes, pairs, timestamp)
+        future = self.append(target, queue, key_bytes, value_bytes, pairs, timestamp)
+        if future is None:
+            self._open_topic(topic)  # the next of that name, if there is one
+            return self.send(topic, value, key, headers, partition, timestamp_ms)
+        return future
 
     cdef RecordFuture append(
         self, TopicTarget target, PartitionQueue queue, bytes key, bytes value, tuple headers,
         int64_t timestamp
     ):
-        """Write a record into its partition's open batch; without a queue, into the sticky one."""
+        """Write a record into its partition's open batch; without a queue, into the sticky one.
+
+        None when the target's topic is gone: the record is for another target.
+        """
         cdef bint sticky = queue is None
         cdef ProducerBatch batch
         cdef Py_ssize_t body, size
@@ -348,7 +234,9 @@ cdef class RecordAccumulator:
             + (1 if headers is None else headers_size(headers))
         )
         cdef RecordFuture future = RecordFuture.__new__(RecordFuture)
-        if HEADER_SIZE + fixed + 12 > target.record_limit:
+        if HEADER_SIZE + fixed + 12 > target.record_limit:  # always so, once the topic is gone
+            if target.gone:
+                return None
             arguments.check_record_size(target, fixed)
         while True:
             if self.unusable:
@@ -360,7 +248,8 @@ cdef class RecordAccumulator:
                 if sticky and target.sticky_bytes >= target.batch_limit:
                     self.switch_sticky(target)
                     queue = target.queue_at(target.sticky)
-                self.open_batch(queue, fixed)
+                if not self.open_batch(queue, fixed):
+                    return None
                 continue
             if batch.count == 0:
                 batch.base_timestamp = batch.max_timestamp = timestamp
@@ -389,11 +278,18 @@ cdef class RecordAccumulator:
         return future
 
     cdef int open_batch(self, PartitionQueue queue, Py_ssize_t fixed) except -1:
-        """Give `queue` an open batch with room for one record; another thread may be first."""
+        """Give `queue` an open batch with room for one record; another thread may be first.
+
+        Returns 0 when the topic is gone, else 1.
+        """
         cdef Py_ssize_t needed = HEADER_SIZE + fixed + 7  # three one-byte deltas, length to 5
         cdef Py_ssize_t limit = max(queue.target.batch_limit, needed)
         cdef Py_ssize_t capacity = min(limit, max(needed, queue.last_size))
         cdef ProducerBatch batch
+        if self._metadata_end() != self._metadata_version:
+            self._refresh_targets()
+        if queue.target.gone:
+            return 0
         if self.memory_used + capacity > self.buffer_memory:
             self._make_room(capacity)
         batch = ProducerBatch.__new__(ProducerBatch)
@@ -407,13 +303,13 @@ cdef class RecordAccumulator:
         if queue.open is not None or self.unusable:
             if self.unusable:
                 self._refuse()
-            return 0
+            return 1
         queue.open = batch
         self.memory_used += capacity
         self.pending[queue] = None
         if not self.armed:
             self._arm()
-        return 0
+        return 1
 
     cdef int grow(self, ProducerBatch batch, Py_ssize_t needed) except -1:
         """More room in an open batch, towards its limit."""

@@ -8,14 +8,14 @@ for the GIL, which makes the compiled section atomic; user code is never called 
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from streamlog.clients import arguments, delivery
-from streamlog.clients.batch_state import DONE, OPEN, SEALED
+from streamlog.clients import arguments
+from streamlog.clients.batch import Entry, ProducerBatch, RecordFuture
+from streamlog.clients.batch_state import OPEN, SEALED
 from streamlog.record import encode
-from streamlog.record.byteslike import EncodedHeaders, encoded_headers
+from streamlog.record.byteslike import encoded_headers
 from streamlog.record.layout import HEADER_SIZE, MAX_INT64
 from streamlog.record.murmur2 import partition_for_key
 from streamlog.record.varint import varint_size
@@ -26,129 +26,8 @@ if TYPE_CHECKING:
     from streamlog.clock import Clock
     from streamlog.config import ProducerConfig, TopicConfig
     from streamlog.storage.partition_log import PartitionLog
-    from streamlog.types import Durability, RecordMetadata
 
 _FIRST_CAPACITY = 1024
-
-
-class Entry(NamedTuple):
-    """A record as it waits in an open batch. `fixed`: its size without length and deltas."""
-
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: EncodedHeaders
-    fixed: int
-
-
-class RecordFuture:
-    """The outcome of one `send()`: `result()` waits for it, and so does `await`."""
-
-    __slots__ = ("_batch", "_index", "_observed", "_timestamp")
-
-    def __init__(self, batch: ProducerBatch, index: int, timestamp: int) -> None:
-        self._batch = batch
-        self._index = index
-        self._timestamp = timestamp
-        self._observed = False
-
-    def done(self) -> bool:
-        """Whether the outcome is known."""
-        return self._batch.queue.acks == 0 or self._batch.state >= DONE
-
-    def result(self, timeout: float | None = None) -> RecordMetadata:
-        """The `RecordMetadata`, once the record is as durable as `acks` asks.
-
-        Sends the record's batch at once, linger or not. `timeout` (seconds) bounds the wait for
-        other threads; a write or sync that has begun is not cut short. Raises what made the
-        send fail, `TimeoutError`, or `ForkedHandleError` in a forked child.
-        """
-        delivery.complete(self, self._batch, timeout)
-        return delivery.record_metadata(self._batch, self._index, self._timestamp)
-
-    def exception(self, timeout: float | None = None) -> Exception | None:
-        """The error that made the send fail, or None; waits like `result`."""
-        return delivery.exception_of(self, self._batch, timeout)
-
-    def add_done_callback(self, callback: Callable[[RecordFuture], object]) -> None:
-        """Call `callback(future)` when the outcome is known, from whichever thread knows it."""
-        delivery.add_callback(self, self._batch, callback)
-
-    def observe(self) -> None:
-        """Note that somebody has seen this outcome; `flush()` need not raise it."""
-        if not self._observed:
-            self._observed = True
-            self._batch.observed += 1
-
-    def __await__(self) -> Generator[Any, None, RecordMetadata]:
-        return delivery.wait_async(self, self._batch)
-
-    def __repr__(self) -> str:
-        return delivery.describe(self._batch, self._index)
-
-
-class ProducerBatch:
-    """What one append writes: the open batch of a partition, or an encoded run of `send_many`."""
-
-    __slots__ = (
-        "_encoded_count", "append_time_ms", "base_offset", "callbacks", "capacity", "created_s",
-        "durability", "entries", "error", "limit", "observed", "parts", "queue", "size", "state",
-        "wire",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        queue: PartitionQueue,
-        wire: bytearray | None,
-        parts: list[int] | None,
-        count: int,
-        created_s: float,
-    ) -> None:
-        self.queue = queue
-        self.wire = wire
-        self.parts = parts
-        self._encoded_count = count
-        self.created_s = created_s
-        self.state = SEALED
-        self.base_offset = self.append_time_ms = -1
-        self.observed = self.capacity = self.limit = 0
-        self.size = HEADER_SIZE
-        self.durability: Durability = "buffered"
-        self.error: Exception | None = None
-        self.callbacks: deque[tuple[Callable[[Any], object], Any]] | None = None
-        self.entries: list[Entry] = []
-
-    @property
-    def count(self) -> int:
-        """Records in the batch."""
-        return len(self.entries) or self._encoded_count
-
-    def close(self, attributes: int) -> bytearray:
-        """The encoded batch, CRC and producer excepted. May be called again, if interrupted."""
-        entries = list(self.entries)
-        base = entries[0].timestamp
-        out = bytearray(HEADER_SIZE)
-        for index, (timestamp, key, value, headers, _) in enumerate(entries):
-            delta = timestamp - base
-            body = encode.body_size(delta, index, key, value, headers)
-            encode.append_record(out, body, delta, index, key, value, headers)
-        with memoryview(out) as view:
-            encode.write_header(
-                view,
-                encode.BatchSettings(codec=attributes),
-                base_sequence=-1,
-                count=len(entries),
-                base_timestamp=base,
-                max_timestamp=max(entry.timestamp for entry in entries),
-            )
-        return out
-
-    def release(self) -> None:
-        """Give the memory back: nothing will be encoded or written any more."""
-        self.queue.accumulator.give_back(self)
-        self._encoded_count = self.count
-        self.wire = None
-        self.entries = []
 
 
 class PartitionQueue:
@@ -219,8 +98,9 @@ class TopicTarget:
     """What `send()` needs to know of a topic, resolved once; `targets.fill_target` fills it."""
 
     __slots__ = (
-        "after_max_ms", "append_time", "batch_limit", "before_max_ms", "codec", "config", "level",
-        "queues", "record_limit", "requires_key", "sticky", "sticky_bytes", "topic", "topic_id",
+        "after_max_ms", "append_time", "batch_limit", "before_max_ms", "codec", "config", "gone",
+        "level", "queues", "record_limit", "requires_key", "sticky", "sticky_bytes", "topic",
+        "topic_id",
     )  # fmt: skip
 
     config: TopicConfig
@@ -232,7 +112,7 @@ class TopicTarget:
         self.codec = 0
         self.level: int | None = None
         self.batch_limit = self.record_limit = 0
-        self.append_time = self.requires_key = False
+        self.append_time = self.requires_key = self.gone = False
         self.before_max_ms = self.after_max_ms = MAX_INT64
         self.sticky = self.sticky_bytes = 0
 
@@ -257,10 +137,14 @@ class TopicTarget:
 class RecordAccumulator:
     """The hot half of a `Producer`: takes records into batches, and calls the other half per batch.
 
-    The subclass provides `_open_topic(topic)`, `added_partition(target, partition)`,
-    `_drain(queue)`, `_drain_full(queue)`, `_make_room(size)`, `_arm()`, `_next_sticky(target)`
-    and `_refuse()`.
+    The subclass provides `_open_topic(topic)`, `_refresh_targets()`,
+    `added_partition(target, partition)`, `_drain(queue)`, `_drain_full(queue)`,
+    `_make_room(size)`, `_arm()`, `_next_sticky(target)` and `_refuse()`, and sets
+    `_metadata_end()`, where the metadata log ends, and `_metadata_version`, where it was looked at.
     """
+
+    _metadata_end: Callable[[], int]
+    _metadata_version: int
 
     def __init__(self, config: ProducerConfig, clock: Clock) -> None:
         self.unusable = 0
@@ -292,12 +176,13 @@ class RecordAccumulator:
         if target is None:
             target = self._open_topic(topic)
         config = self.__config
+        key_bytes, value_bytes = key, value
         if config.key_serializer is not None:
-            key = arguments.serialized(config.key_serializer, topic, "key", key)
+            key_bytes = arguments.serialized(config.key_serializer, topic, "key", key)
         if config.value_serializer is not None:
-            value = arguments.serialized(config.value_serializer, topic, "value", value)
-        key_bytes = None if key is None else arguments.raw(key, "key")
-        value_bytes = None if value is None else arguments.raw(value, "value")
+            value_bytes = arguments.serialized(config.value_serializer, topic, "value", value)
+        key_bytes = None if key_bytes is None else arguments.raw(key_bytes, "key")
+        value_bytes = None if value_bytes is None else arguments.raw(value_bytes, "value")
         pairs = encoded_headers(headers) if headers else ()
         timestamp = self.__clock.now_ms()
         if timestamp_ms is not None:
@@ -306,7 +191,12 @@ class RecordAccumulator:
         if key_bytes is None and target.requires_key:
             raise arguments.keyless(target)
         fixed = encode.body_size(0, 0, key_bytes, value_bytes, pairs) - 2
-        return self.__append(target, queue, Entry(timestamp, key_bytes, value_bytes, pairs, fixed))
+        entry = Entry(timestamp, key_bytes, value_bytes, pairs, fixed)
+        future = self.__append(target, queue, entry)
+        if future is None:
+            self._open_topic(topic)  # the next of that name, if there is one
+            return self.send(topic, value, key, headers, partition, timestamp_ms)
+        return future
 
     def __choose(
         self, target: TopicTarget, key: bytes | None, value: bytes | None, partition: object
@@ -324,11 +214,15 @@ class RecordAccumulator:
 
     def __append(
         self, target: TopicTarget, queue: PartitionQueue | None, entry: Entry
-    ) -> RecordFuture:
-        """Put a record into its partition's open batch; without a queue, into the sticky one."""
+    ) -> RecordFuture | None:
+        """Put a record into its partition's open batch; without a queue, into the sticky one.
+
+        None when the target's topic is gone: the record is for another target.
+        """
         sticky = queue is None
-        arguments.check_record_size(target, entry.fixed)
-        while True:
+        if not target.gone:
+            arguments.check_record_size(target, entry.fixed)
+        while not target.gone:
             if self.unusable:
                 self._refuse()
             if queue is None or sticky:
@@ -359,6 +253,8 @@ class RecordAccumulator:
                 self._drain_full(queue)
             else:
                 self.__grow(batch, size)
+        else:
+            return None
         if self.__send_at_once or size >= target.batch_limit:
             queue.seal()
             self._drain_full(queue)
@@ -370,6 +266,10 @@ class RecordAccumulator:
 
     def __open_batch(self, queue: PartitionQueue, fixed: int) -> None:
         """Give `queue` an open batch with room for one record; another thread may be first."""
+        if self._metadata_end() != self._metadata_version:
+            self._refresh_targets()
+        if queue.target.gone:
+            return
         needed = HEADER_SIZE + fixed + 7  # the two deltas take a byte each, the length up to 5
         limit = max(queue.target.batch_limit, needed)
         capacity = min(limit, max(needed, queue.last_size))
@@ -419,6 +319,9 @@ class RecordAccumulator:
     # What the subclass provides.
 
     def _open_topic(self, topic: str) -> TopicTarget:
+        raise NotImplementedError
+
+    def _refresh_targets(self) -> None:
         raise NotImplementedError
 
     def added_partition(self, target: TopicTarget, partition: object) -> PartitionQueue:

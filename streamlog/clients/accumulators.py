@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING
 from streamlog.record.kernel import KERNEL
 
 if TYPE_CHECKING or KERNEL == "pure":
-    from streamlog.clients.accumulator import (
-        PartitionQueue,
-        ProducerBatch,
-        RecordAccumulator,
-        RecordFuture,
-        TopicTarget,
-    )
+    from streamlog.clients.accumulator import PartitionQueue, RecordAccumulator, TopicTarget
+    from streamlog.clients.batch import ProducerBatch, RecordFuture
     from streamlog.clients.columns import group_by_partition, largest_size
 else:
     from streamlog.clients._accumulator import (

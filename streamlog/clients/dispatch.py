@@ -25,7 +25,7 @@ from streamlog.clients.batch_state import DONE, FAILED, OPEN, SEALED, WRITTEN
 from streamlog.clients.delivery import run_callbacks
 from streamlog.clients.finishing import Sequence, finish
 from streamlog.clients.runs import RUN_BATCHES, gather
-from streamlog.clients.targets import fill_target, gone, refuse_internal
+from streamlog.clients.targets import fill_target, gone, refuse_internal, retire
 from streamlog.clients.written import find_written, written_sequence
 from streamlog.errors import (
     BufferExhaustedError,
@@ -64,6 +64,7 @@ class Dispatcher(RecordAccumulator):
         self._config = config
         self._clock = clock
         self._random_below = random_below
+        self._metadata_end = engine.metadata.published_end
         self._metadata_version = -1
         self._producer_id = -1
         self._failures: dict[ProducerBatch, None] = {}
@@ -71,6 +72,7 @@ class Dispatcher(RecordAccumulator):
         self._waiting_for_room = 0
         self._at_once = not 0 < config.linger_ms <= _LONGEST_RUN_MS
         self._targets_lock = threading.RLock()
+        engine.metadata.watch_removals(self)
 
     # ------------------------------------------------------------------ topics
 
@@ -80,7 +82,7 @@ class Dispatcher(RecordAccumulator):
             raise TypeError(f"topic must be str, not {type(topic).__name__}")
         with self._targets_lock:
             target = self._targets.get(topic)
-            if target is None:
+            if target is None or target.gone:
                 description = self._engine.topic(topic)
                 refuse_internal(description)
                 target = TopicTarget(str(topic))
@@ -97,7 +99,7 @@ class Dispatcher(RecordAccumulator):
 
     def _refresh_targets(self) -> None:
         """Bring the targets up to date once the metadata moved; one comparison otherwise."""
-        version = self._engine.metadata.log.log_end
+        version = self._metadata_end()
         if version == self._metadata_version:
             return
         with self._targets_lock:
@@ -105,14 +107,25 @@ class Dispatcher(RecordAccumulator):
                 try:
                     description = self._engine.topic(topic)
                 except UnknownTopicError:
-                    del self._targets[topic]
-                    continue
-                if description.topic_id != target.topic_id:
+                    retire(target)
+                if not target.gone and description.topic_id != target.topic_id:
+                    retire(target)
+                if target.gone:
                     del self._targets[topic]
                     continue
                 fill_target(target, description, self._config)
                 self._add_partitions(target, description.partitions)
             self._metadata_version = version
+
+    def topics_removed(self) -> None:
+        """Hear from the metadata that topics went: what is sent now is not for the old ones.
+
+        At once, and not at the next batch: a record must not join a batch that is to fail.
+        """
+        topics = self._engine.metadata.image.topics
+        for name, target in list(self._targets.items()):
+            if name not in topics or str(topics[name].topic_id) != target.topic_id:
+                retire(target)
 
     def added_partition(self, target: TopicTarget, partition: object) -> PartitionQueue:
         """The queue of a partition that the target does not know: one that was added since.
@@ -127,8 +140,9 @@ class Dispatcher(RecordAccumulator):
 
     def target_of(self, topic: str) -> TopicTarget:
         """The target of a topic, as `send` finds it. Raises `UnknownTopicError`."""
+        self._refresh_targets()
         target = self._targets.get(topic) if type(topic) is str else None
-        return self._open_topic(topic) if target is None else target
+        return self._open_topic(topic) if target is None or target.gone else target
 
     def take_sticky(self, target: TopicTarget) -> int:
         """The partition for many records without keys; the next ones go elsewhere."""

@@ -40,6 +40,8 @@ class Producer(Dispatcher):
     `UnknownTopicError`, `RecordTooLargeError`, `InvalidTimestampError`, `InvalidRecordError`,
     `SerializationError`, and `BufferExhaustedError` when there is no room within `max_block_ms`.
     What goes wrong later is in the future, and in `flush()` and `close()` if nobody looked there.
+    When a topic is deleted, what is buffered for it fails (`UnknownTopicError`, not written); when
+    it is made again, what is sent then goes into the new one.
     """
 
     def __init__(

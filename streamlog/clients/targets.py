@@ -1,9 +1,10 @@
 """What `send()` must know of a topic, and keeping it true while topics change.
 
 A `TopicTarget` is resolved once and then used for every record. The metadata's version is
-compared before each append; when it moved, the targets are brought up to date in place: more
-partitions, other settings. A topic that went, or was created again, gets another target, and
-what was queued for the old one fails: it is not for the new topic.
+compared when a batch is opened and before it is appended; when it moved, the targets are brought
+up to date in place: more partitions, other settings. A topic that went, or was created again, gets
+another target, and what was queued for the old one fails: it is not for the new topic. What is
+sent afterwards is: the old target takes no record more.
 """
 
 from __future__ import annotations
@@ -43,10 +44,21 @@ def fill_target(
     target.level = _level(config, codec)
     target.batch_limit = min(producer.batch_size, limit)
     target.record_limit = limit if codec == NONE else MAX_INT32
+    if target.gone:  # meanwhile
+        retire(target)
     target.append_time = config.message_timestamp_type == "LogAppendTime"
     target.before_max_ms = config.message_timestamp_before_max_ms
     target.after_max_ms = config.message_timestamp_after_max_ms
     target.requires_key = config.is_compacted
+
+
+def retire(target: TopicTarget) -> None:
+    """Have the target of a topic that is gone take no more records, as larger than its limit.
+
+    So no record pays for looking: the limit is looked at anyway.
+    """
+    target.gone = True
+    target.record_limit = -1
 
 
 def gone(topic: str) -> UnknownTopicError:

@@ -273,7 +273,9 @@ class PartitionLog:
             try:
                 if self._writer.base_offset >= 0 or self._writer.retired_count:
                     self.sync(self.log_end)
-            except (PartitionPoisonedError, UnknownTopicError):
+            except UnknownTopicError:
+                pass  # deleted meanwhile: nothing of it needs the disk
+            except PartitionPoisonedError:
                 self.abandon()
                 raise
             self.abandon()

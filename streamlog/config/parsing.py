@@ -57,7 +57,18 @@ def format_value(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, tuple):
         return ",".join(value)
+    if isinstance(value, float):
+        return _format_double(value)
     return str(value)
+
+
+def _format_double(value: float) -> str:
+    """As Java's `Double.toString`: with an exponent below 0.001 and from 10 million up."""
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        return repr(value)
+    shortest = next(text for n in range(1, 18) if float(text := f"{value:.{n}e}") == value)
+    mantissa, _, exponent = shortest.partition("e")
+    return f"{mantissa}E{int(exponent)}"
 
 
 def refuse(setting: Setting, value: object) -> ConfigError:

@@ -23,7 +23,8 @@ class Setting(msgspec.Struct, frozen=True):
     `low` and `high` are inclusive and bound numbers; `also` is allowed beside them (Kafka's -1
     next to gzip's 1-9). `choices` bound strings, and the items of a list. A setting whose default
     is None, or that is `optional`, accepts None: not set. `hidden` settings exist for tests and
-    are left out of descriptions.
+    are described only where they are set. What is not `honoured` has no effect here; `reason` says
+    why, where that is no matter of a version.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Setting(msgspec.Struct, frozen=True):
     choices: tuple[str, ...] = ()
     honoured: bool = True
     hidden: bool = False
+    reason: str = ""
 
     @property
     def dotted(self) -> str:

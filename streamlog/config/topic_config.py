@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from streamlog.config.parsing import format_value, parse_value
+from streamlog.config.parsing import parse_value
 from streamlog.config.topic_settings import TOPIC_SETTINGS
 from streamlog.errors import ConfigError
 
 KAFKA_DEFAULTS: Mapping[str, str] = {"retention.ms": "604800000"}
 """Where Kafka's default is not ours; given to `TopicConfig.from_overrides` by a listener."""
-
-
-class SettingDescription(NamedTuple):
-    """One setting of a topic, for people. `overridden`: it was set for this topic."""
-
-    name: str
-    value: str
-    overridden: bool
-    honoured: bool
-    allowed: str
-    doc: str
 
 
 class TopicConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,14 +76,7 @@ class TopicConfig(msgspec.Struct, frozen=True, kw_only=True):
         version does not know are kept in `overrides` and mean nothing, and bounds are not checked
         again. Raises `ConfigError` for text that is not of the setting's type.
         """
-        stored = {**(defaults or {}), **overrides}
-        resolved = _resolve(
-            {
-                name: parse_value(TOPIC_SETTINGS[name], text, ranges=False)
-                for dotted, text in stored.items()
-                if (name := dotted.replace(".", "_")) in TOPIC_SETTINGS
-            }
-        )
+        resolved = resolve(parse_stored({**(defaults or {}), **overrides}))
         if resolved["internal_segment_bytes"] is not None:
             resolved["segment_bytes"] = resolved["internal_segment_bytes"]
         return cls(overrides=dict(overrides), **resolved)
@@ -104,52 +86,38 @@ class TopicConfig(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the latest record of each key is kept; every record then needs a key."""
         return "compact" in self.cleanup_policy
 
-    def describe(self) -> list[SettingDescription]:
-        """Every setting with its value in effect and what it means, without the hidden ones."""
-        return [
-            SettingDescription(
-                setting.dotted,
-                format_value(getattr(self, setting.name)),
-                setting.dotted in self.overrides,
-                setting.honoured,
-                setting.allowed(),
-                setting.doc,
-            )
-            for setting in TOPIC_SETTINGS
-            if not setting.hidden
-        ]
+    @property
+    def max_batch_bytes(self) -> int:
+        """The largest record batch that the log takes: it has to fit in a segment, too."""
+        return min(self.max_message_bytes, self.segment_bytes)
+
+    @property
+    def max_segment_ms(self) -> int:
+        """The age at which a segment is rolled: early enough for it to be compacted in time."""
+        if self.is_compacted:
+            return min(self.segment_ms, self.max_compaction_lag_ms)
+        return self.segment_ms
 
 
-def parse_topic_settings(settings: Mapping[str, object]) -> dict[str, str]:
-    """What a user asks of a topic, checked, as Kafka stores it: dotted names, values as text.
+def parse_stored(stored: Mapping[str, str]) -> dict[str, Any]:
+    """Typed values of stored dotted settings; names that this version does not know are left out.
 
-    Names may be `snake_case` or dotted, values Python's or text; None is the default, and left
-    out. Raises `UnknownSettingError` naming the nearest setting, and `ConfigError` (`name`,
-    `value`, `allowed`) for values that are not allowed or contradict each other (facts of
-    Kafka's `LogConfig.validate`). To alter a topic, give its stored overrides with the change.
+    Only their type is checked. Raises `ConfigError`.
     """
-    given: dict[str, Any] = {}
-    for spelled, value in settings.items():
-        setting = TOPIC_SETTINGS[spelled.replace(".", "_")]
-        if setting.name in given:
-            raise ConfigError(
-                f"{setting.name} is given twice, also as {setting.dotted}",
-                name=setting.name,
-                value=value,
-                allowed="one of the two names",
-            )
-        if value is not None:
-            given[setting.name] = parse_value(setting, value)
-    _check_together(_resolve(given))
-    return {name.replace("_", "."): format_value(value) for name, value in given.items()}
+    return {
+        name: parse_value(TOPIC_SETTINGS[name], text, ranges=False)
+        for dotted, text in stored.items()
+        if (name := dotted.replace(".", "_")) in TOPIC_SETTINGS
+    }
 
 
-def _resolve(given: Mapping[str, Any]) -> dict[str, Any]:
+def resolve(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every setting by name: as given, else its hard default."""
     return {setting.name: given.get(setting.name, setting.default) for setting in TOPIC_SETTINGS}
 
 
-def _check_together(values: Mapping[str, Any]) -> None:
-    """The rules between settings."""
+def check_together(values: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` for settings that contradict each other: Kafka's `LogConfig.validate`."""
     _check_at_most(values, "min_compaction_lag_ms", "max_compaction_lag_ms")
     if not values["remote_storage_enable"]:
         return

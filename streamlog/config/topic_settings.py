@@ -3,7 +3,7 @@
 Defaults and bounds are Kafka's, with one exception, which `KAFKA_DEFAULTS` in `topic_config`
 undoes for a network listener: in process nothing is deleted unless asked for, so `retention_ms`
 is -1. What is marked `honoured=False` is checked, stored, shown and handed on to a broker that
-takes the directory over, and has no effect in this version.
+takes the directory over, and has no effect here; `reason` says why.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from streamlog.config.settings import LONG_MAX, Setting, SettingTable
 
 _COMPRESSION = ("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd")
 _DAY_MS = 24 * 60 * 60 * 1000
+
+_NO_REPLICAS = "a directory is its partitions' only replica"
+_NO_TIERS = "there is no tiered storage"
 
 _WRITING = (
     Setting("max_message_bytes", "int", 1_048_588, "largest record batch accepted", low=0),
@@ -55,6 +58,7 @@ _WRITING = (
         'replicas that must have a record before acks="all" resolves',
         low=1,
         honoured=False,
+        reason=_NO_REPLICAS,
     ),
 )
 
@@ -75,7 +79,12 @@ _FILES = (
         "index_interval_bytes", "int", 4096, "bytes of records between two index entries", low=0
     ),
     Setting(
-        "preallocate", "bool", False, "reserve a segment's size when it is begun", honoured=False
+        "preallocate",
+        "bool",
+        False,
+        "reserve a segment's size when it is begun",
+        honoured=False,
+        reason="a file is as long as what was written to it",
     ),
     Setting(
         "file_delete_delay_ms",
@@ -84,6 +93,7 @@ _FILES = (
         "how long a deleted segment's files stay on disk",
         low=0,
         honoured=False,
+        reason="files go at once, and who reads them keeps them until done",
     ),
     Setting(
         "internal_segment_bytes",
@@ -161,6 +171,7 @@ _BROKER = (
         (),
         "replicas whose outgoing replication is throttled",
         honoured=False,
+        reason=_NO_REPLICAS,
     ),
     Setting(
         "follower_replication_throttled_replicas",
@@ -168,6 +179,7 @@ _BROKER = (
         (),
         "replicas whose incoming replication is throttled",
         honoured=False,
+        reason=_NO_REPLICAS,
     ),
     Setting(
         "unclean_leader_election_enable",
@@ -175,12 +187,23 @@ _BROKER = (
         False,
         "let a replica that lags become leader",
         honoured=False,
+        reason=_NO_REPLICAS,
     ),
     Setting(
-        "remote_storage_enable", "bool", False, "copy segments to tiered storage", honoured=False
+        "remote_storage_enable",
+        "bool",
+        False,
+        "copy segments to tiered storage",
+        honoured=False,
+        reason=_NO_TIERS,
     ),
     Setting(
-        "remote_log_copy_disable", "bool", False, "stop copying to tiered storage", honoured=False
+        "remote_log_copy_disable",
+        "bool",
+        False,
+        "stop copying to tiered storage",
+        honoured=False,
+        reason=_NO_TIERS,
     ),
     Setting(
         "remote_log_delete_on_disable",
@@ -188,6 +211,7 @@ _BROKER = (
         False,
         "delete what is in tiered storage when it is turned off",
         honoured=False,
+        reason=_NO_TIERS,
     ),
     Setting(
         "remote_copy_lag_ms",
@@ -196,6 +220,7 @@ _BROKER = (
         "age at which a segment is copied to tiered storage (KIP-1241)",
         low=-1,
         honoured=False,
+        reason=_NO_TIERS,
     ),
     Setting(
         "remote_copy_lag_bytes",
@@ -204,6 +229,7 @@ _BROKER = (
         "bytes behind the end at which a segment is copied (KIP-1241)",
         low=-1,
         honoured=False,
+        reason=_NO_TIERS,
     ),
     Setting(
         "local_retention_ms",
@@ -212,6 +238,7 @@ _BROKER = (
         "retention of what tiered storage has too; -2 is retention_ms",
         low=-2,
         honoured=False,
+        reason=_NO_TIERS,
     ),
     Setting(
         "local_retention_bytes",
@@ -220,6 +247,7 @@ _BROKER = (
         "size kept of what tiered storage has too; -2 is retention_bytes",
         low=-2,
         honoured=False,
+        reason=_NO_TIERS,
     ),
     Setting(
         "errors_deadletterqueue_group_enable",
@@ -227,6 +255,7 @@ _BROKER = (
         False,
         "the topic may serve as a dead-letter queue of share groups (KIP-1191)",
         honoured=False,
+        reason="there are no share groups",
     ),
 )
 

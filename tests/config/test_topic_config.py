@@ -4,6 +4,8 @@ import msgspec
 import pytest
 
 from streamlog.config import KAFKA_DEFAULTS, TOPIC_SETTINGS, TopicConfig, parse_topic_settings
+from streamlog.config.config_entry import ConfigSource
+from streamlog.config.describing import describe_topic_settings
 from streamlog.errors import ConfigError, UnknownSettingError
 
 MAX = 2**63 - 1
@@ -51,8 +53,8 @@ unclean.leader.election.enable false
 def test_every_setting_of_kafka_is_there_with_its_default() -> None:
     kafka = {name: value for name, _, value in (line.partition(" ") for line in KAFKA.split("\n"))}
     del kafka[""]
-    config = TopicConfig.from_overrides({}, KAFKA_DEFAULTS)
-    assert {row.name: row.value for row in config.describe()} == kafka
+    entries = describe_topic_settings({}, defaults=KAFKA_DEFAULTS)
+    assert {entry.name: entry.value for entry in entries.values()} == kafka
 
 
 def test_in_process_nothing_is_deleted_unless_asked() -> None:
@@ -147,7 +149,10 @@ def test_what_is_allowed_together(settings: dict[str, object]) -> None:
 def test_tests_may_have_small_segments() -> None:
     config = TopicConfig.from_overrides(parse_topic_settings({"internal_segment_bytes": 200}))
     assert config.segment_bytes == 200
-    assert "internal.segment.bytes" not in {row.name for row in config.describe()}
+    assert "internal.segment.bytes" not in describe_topic_settings({})
+    entries = describe_topic_settings(config.overrides)
+    assert entries["internal.segment.bytes"].value == "200"
+    assert entries["segment.bytes"].value == "1073741824"
 
 
 def test_what_another_kafka_stored_is_kept_and_not_judged() -> None:
@@ -160,10 +165,9 @@ def test_what_another_kafka_stored_is_kept_and_not_judged() -> None:
 
 
 def test_description_says_what_each_setting_means() -> None:
-    config = TopicConfig.from_overrides({"retention.ms": "5"})
-    rows = {row.name: row for row in config.describe()}
-    assert all(row.doc and row.allowed for row in rows.values())
-    assert rows["retention.ms"].overridden
-    assert not rows["segment.ms"].overridden
-    assert rows["segment.bytes"].allowed == "an integer from 1048576 up"
-    assert rows["compression.gzip.level"].allowed == "an integer from 1 to 9, or -1"
+    entries = describe_topic_settings({"retention.ms": "5"})
+    assert all(entry.documentation and entry.allowed for entry in entries.values())
+    assert entries["retention.ms"].source == ConfigSource.DYNAMIC_TOPIC_CONFIG
+    assert entries["segment.ms"].is_default
+    assert entries["segment.bytes"].allowed == "an integer from 1048576 up"
+    assert entries["compression.gzip.level"].allowed == "an integer from 1 to 9, or -1"

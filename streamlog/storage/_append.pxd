@@ -19,6 +19,7 @@ cdef class PartitionWriter(PartitionHandle):
     cdef bint roll_is_due(
         self, int64_t* state, int64_t size, Walk* walk, int64_t now_ms
     ) noexcept nogil
+    cdef int64_t jitter(self, int64_t base) noexcept nogil
     cdef int roll_locked(self, int64_t now_ms, Result* result) noexcept nogil
     cdef void close_indexes_locked(self, int64_t* state) noexcept nogil
     cdef int write_locked(

@@ -9,7 +9,7 @@ system calls shows that both make the same ones in the same order.
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.errno cimport EINTR, errno
-from libc.stdint cimport INT32_MAX, int64_t
+from libc.stdint cimport INT32_MAX, int64_t, uint64_t
 
 from streamlog.storage._handle cimport PARTITION_LOCKS, PartitionHandle, Result
 from streamlog.storage._machine cimport *
@@ -167,13 +167,26 @@ cdef class PartitionWriter(PartitionHandle):
             elapsed = walk.largest_timestamp - state[FIRST_TIMESTAMP]
         else:
             elapsed = now_ms - state[CREATED_MS]
-        if elapsed > self.segment_ms:
+        if elapsed > self.segment_ms - self.jitter(state[BASE_OFFSET]):
             return True
         if state[OFFSET_INDEX_SIZE] + 8 > self.segment_index_bytes:
             return True
         if state[TIME_INDEX_SIZE] + 24 > self.segment_index_bytes:  # one place is kept for the roll
             return True
         return state[LOG_END] + walk.offsets - 1 - state[BASE_OFFSET] > INT32_MAX
+
+    cdef int64_t jitter(self, int64_t base) noexcept nogil:
+        """What is taken off the age limit of the segment at `base`.
+
+        Drawn from whose segment it is and where it begins: every process draws the same.
+        """
+        cdef uint64_t drawn = 0
+        cdef int i
+        if self.segment_jitter_ms <= 0:
+            return 0
+        for i in range(3):  # topic id and partition
+            drawn = sl_mixed(drawn ^ <uint64_t> self.words[i])
+        return sl_mixed(drawn ^ <uint64_t> base) % <uint64_t> self.segment_jitter_ms
 
     cdef int roll_locked(self, int64_t now_ms, Result* result) noexcept nogil:
         """Begin the segment at the log end: its files, then one publication.

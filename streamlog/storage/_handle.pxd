@@ -29,6 +29,7 @@ cdef class PartitionHandle:
     cdef readonly int64_t path_generation
     cdef public int64_t segment_bytes
     cdef public int64_t segment_ms
+    cdef public int64_t segment_jitter_ms
     cdef public int64_t index_interval_bytes
     cdef public int64_t segment_index_bytes
     cdef int mode

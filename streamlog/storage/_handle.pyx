@@ -81,6 +81,7 @@ cdef class PartitionHandle:
         self.retired_count = 0
         self.segment_bytes = 1 << 30
         self.segment_ms = 7 * 24 * 3600 * 1000
+        self.segment_jitter_ms = 0
         self.index_interval_bytes = 4096
         self.segment_index_bytes = 10 << 20
 

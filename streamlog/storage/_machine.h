@@ -59,6 +59,13 @@ static void sl_unlink_segment(const char *directory, int64_t base, const char *s
     int n = snprintf(path, sizeof path, "%s/%020lld%s", directory, (long long) base, suffix);
     if (n > 0 && n < (int) sizeof path) unlink(path);
 }
+/* SplitMix64: any change of a bit changes half of the result's. */
+static inline uint64_t sl_mixed(uint64_t word) {
+    word += 0x9E3779B97F4A7C15u;
+    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9u;
+    word = (word ^ (word >> 27)) * 0x94D049BB133111EBu;
+    return word ^ (word >> 31);
+}
 /* CRC-32C of the few words of a synced record. Bit by bit it was a tenth of all that
    acks="all" adds to the bare calls, so: a table, filled when the module is loaded. */
 static uint32_t sl_crc32c_table[256];

@@ -1,4 +1,4 @@
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 
 cdef extern from "_machine.h" nogil:
@@ -24,4 +24,5 @@ cdef extern from "_machine.h" nogil:
     int fdatasync(int fd)
     int close(int fd)
     ssize_t pwrite(int fd, const void* data, size_t size, int64_t position)
+    uint64_t sl_mixed(uint64_t word)
     int64_t sl_crc32c(const unsigned char* at, int size)

@@ -31,6 +31,9 @@ _ENTRIES_A_WRITE = 64
 _SEGMENT_SUFFIXES = (".log", ".index", ".timeindex")
 
 
+_MASK = (1 << 64) - 1
+
+
 class _MalformedError(Exception):
     """The bytes are not whole version-2 batches."""
 
@@ -59,6 +62,14 @@ def _walk(data: memoryview) -> Iterator[_Batch]:
         batch = _Batch(data, position)
         yield batch
         position += batch.size
+
+
+def _mixed(word: int) -> int:
+    """SplitMix64: any change of a bit changes half of the result's."""
+    word = word + 0x9E3779B97F4A7C15 & _MASK
+    word = (word ^ word >> 30) * 0xBF58476D1CE4E5B9 & _MASK
+    word = (word ^ word >> 27) * 0x94D049BB133111EB & _MASK
+    return word ^ word >> 31
 
 
 class PartitionWriter(PartitionHandle):
@@ -164,7 +175,7 @@ class PartitionWriter(PartitionHandle):
             elapsed = largest - state.first_timestamp
         else:
             elapsed = now_ms - state.created_ms
-        if elapsed > self.segment_ms:
+        if elapsed > self.segment_ms - self._jitter(state.base_offset):
             return True
         if state.offset_index_size + 8 > self.segment_index_bytes:
             return True
@@ -172,6 +183,19 @@ class PartitionWriter(PartitionHandle):
             return True
         offsets = sum(batch.last_delta + 1 for batch in batches)
         return bool(state.log_end + offsets - 1 - state.base_offset > _LARGEST_INT32)
+
+    def _jitter(self, base_offset: int) -> int:
+        """What is taken off the age limit of the segment at `base_offset`.
+
+        Drawn from whose segment it is and where it begins: every process draws the same.
+        """
+        if self.segment_jitter_ms <= 0:
+            return 0
+        whose = (self._word(shared.SLOT_TOPIC_ID), self._word(shared.SLOT_TOPIC_ID + 1))
+        drawn = 0
+        for word in (*whose, self._word(shared.SLOT_PARTITION), base_offset):
+            drawn = _mixed(drawn ^ (word & _MASK))
+        return drawn % self.segment_jitter_ms
 
     def _roll_locked(self, state: PartitionState, now_ms: int) -> tuple[int, int]:
         """Begin the segment at the log end: its files, then one publication.

@@ -43,6 +43,13 @@ class FileIdentity(NamedTuple):
     size: int
 
 
+class Space(NamedTuple):
+    """The bytes of the file system that holds a path: all, and those that this user may take."""
+
+    total: int
+    usable: int
+
+
 class ReadMap(Protocol):
     """A read-only map of a file, longer than the file may be now.
 
@@ -254,6 +261,11 @@ class Filesystem:
             if inside and len(mount) >= len(best):
                 best, kind = mount, fields[fields.index("-") + 1]
         return kind
+
+    def space(self, path: str) -> Space:
+        """How large the file system that holds `path` is, and how much of it is free."""
+        found = os.statvfs(path)
+        return Space(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
 
     def boot_id(self) -> bytes:
         """16 bytes that change with every boot; zeros where the system does not tell."""

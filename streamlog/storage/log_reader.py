@@ -58,14 +58,13 @@ class LogReader:
         topic: str,
         partition: int,
         *,
-        map_length: int,
         writable: bool,
     ) -> None:
         self._filesystem = filesystem
         self._directory = directory
         self._topic = topic
         self._partition = partition
-        self._map_length = map_length
+        self._map_length = 0
         self._writable = writable
         self._lock = threading.Lock()
         self._path_generation = -1
@@ -74,6 +73,14 @@ class LogReader:
         self.open_descriptors = 0  # none where maps work
         #: Whether offsets may be missing: compaction removes them, and only damage else.
         self.has_gaps = False
+
+    def configure(self, *, map_length: int, has_gaps: bool) -> None:
+        """How far the active segment may grow (0: no maps), and whether offsets may be missing."""
+        self._map_length = map_length
+        with self._lock:
+            self.has_gaps = has_gaps
+            for segment in self._segments.values():
+                segment.has_gaps = has_gaps
 
     def close(self) -> None:
         """Forget every segment; views that somebody holds stay valid. Idempotent."""
@@ -116,12 +123,19 @@ class LogReader:
         self.open_descriptors = sum(segment.descriptors for segment in self._segments.values())
 
     def segment(self, base: int, state: PartitionState) -> LogSegment:
-        """The open segment at `base`; FileNotFoundError when it went meanwhile."""
+        """The open segment at `base`; FileNotFoundError when it went meanwhile.
+
+        The active one may have outgrown its map, by another's settings: then it gets a new one.
+        """
+        needed = state.end_position if base == state.base_offset else 0
         found = self._segments.get(base)
-        if found is not None:
+        if found is not None and found.reaches(needed):
             return found
         with self._lock:
             found = self._segments.get(base)
+            if found is not None and not found.reaches(needed):
+                self._segments.pop(base).close()
+                found = None
             if found is None:
                 if len(self._segments) >= _OPEN_SEGMENTS:
                     self._segments.pop(next(iter(self._segments))).close()

@@ -69,7 +69,6 @@ class PartitionLog:
         #: Called around the opening of files, no lock held: who counts descriptors makes room.
         self.on_open: Callable[[PartitionLog], None] | None = None
         self._files_lock = threading.RLock()
-        self._producers_lock = threading.Lock()
         self._writer = system.open_writer(
             filesystem, slots, slot, directory, locks_descriptor, settings.file_mode
         )
@@ -78,20 +77,24 @@ class PartitionLog:
             directory,
             topic,
             partition,
-            map_length=config.segment_bytes if settings.use_maps else 0,
             writable=not settings.read_only,
         )
         self.configure(config)
-        self._producers = ProducerTracker(filesystem, directory, self.fetch)
+        #: The idempotent producers; looked at under its lock.
+        self.producers = ProducerTracker(filesystem, directory, self.fetch)
         self._syncing = PartitionSync(filesystem, slots, self)
 
     def configure(self, config: TopicConfig) -> None:
-        """Take over settings that changed."""
+        """Take over settings that changed. What was compacted once keeps its gaps."""
         self.config = config
-        self._reader.has_gaps = config.is_compacted
+        self._reader.configure(
+            map_length=config.segment_bytes if self.settings.use_maps else 0,
+            has_gaps=config.is_compacted or self._reader.has_gaps,
+        )
         writer = self._writer
         writer.segment_bytes = config.segment_bytes
-        writer.segment_ms = config.segment_ms
+        writer.segment_ms = config.max_segment_ms
+        writer.segment_jitter_ms = min(config.segment_jitter_ms, config.max_segment_ms)
         writer.index_interval_bytes = config.index_interval_bytes
         writer.segment_index_bytes = config.segment_index_bytes
 
@@ -144,7 +147,7 @@ class PartitionLog:
         against the idempotent producers' sequences. Raises what `failures.append_failed` lists.
         """
         if check_producers:
-            with self._producers_lock:
+            with self.producers.lock:
                 return self._append_checked(batches, expected_log_end, now_ms)
         result = self._append(batches, expected_log_end, -1, now_ms)
         if result.code == codes.OK:
@@ -158,11 +161,11 @@ class PartitionLog:
             state = self.state()
             self._ensure_open()
             try:
-                table = self._producers.catch_up(state)
+                table = self.producers.catch_up(state)
             except FileNotFoundError as error:
                 raise failures.cannot_open(self, error) from error
             parsed = list(iterate(batches))
-            duplicate = self._producers.check(table, parsed, state.log_end)
+            duplicate = self.producers.check(table, parsed, state.log_end)
             if duplicate is not None:
                 return AppendOutcome(
                     duplicate.base_offset, duplicate.last_offset, state.log_end, duplicate=True
@@ -172,8 +175,8 @@ class PartitionLog:
                 return None
             if result.code == codes.OK:
                 if result.rolled:
-                    self._producers.snapshot_at(result.base_offset)
-                self._producers.applied(list(iterate(batches)), result.next_offset)
+                    self.producers.snapshot_at(result.base_offset)
+                self.producers.applied(list(iterate(batches)), result.next_offset)
                 return AppendOutcome(result.base_offset, result.next_offset - 1, result.next_offset)
 
     def _append(
@@ -284,7 +287,7 @@ class PartitionLog:
         """Close every descriptor without syncing: a fork's copies, or after a failed sync."""
         self._close_descriptors()
         self._reader.close()
-        self._producers.forget()
+        self.producers.forget()
 
     def refuse(self, error: Callable[[], Exception], *, forked: bool = False) -> None:
         """Close every descriptor, and answer what would need one with `error()` from now on.
@@ -403,5 +406,5 @@ class PartitionLog:
         """Save the idempotent producers as of the log's end, if there are any."""
         state = self.state()
         if state.producer_batch_end > 0:
-            with self._producers_lock:
-                self._producers.write_snapshot(state)
+            with self.producers.lock:
+                self.producers.write_snapshot(state)

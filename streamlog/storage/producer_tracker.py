@@ -8,6 +8,7 @@ did, the copy reads on from where it was and the check is made again.
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING
 
 from streamlog.errors import CorruptDirectoryError
@@ -33,9 +34,10 @@ _READ_BYTES = 1 << 20
 
 
 class ProducerTracker:
-    """The table and how far it is caught up. Its owner serializes the calls."""
+    """The table and how far it is caught up. Whoever calls, `forget` excepted, holds `lock`."""
 
     def __init__(self, filesystem: Filesystem, directory: str, fetch: Fetch) -> None:
+        self.lock = threading.Lock()
         self._filesystem = filesystem
         self._directory = directory
         self._fetch = fetch
@@ -65,7 +67,7 @@ class ProducerTracker:
             if not fetched.view:
                 break
             for batch in iterate(fetched.view):
-                table.apply(producer_batch_of(batch, batch.base_offset))
+                table.apply(producer_batch_of(batch, batch.base_offset), _coordinator_epoch(batch))
             table.end_offset = max(table.end_offset, fetched.next_offset)
             cursor = fetched.cursor
         table.end_offset = max(table.end_offset, state.log_end)
@@ -155,6 +157,16 @@ class ProducerTracker:
             if offset < table.end_offset and offset not in bases:
                 with contextlib.suppress(FileNotFoundError):  # another process does the same
                     self._filesystem.unlink(f"{self._directory}/{name}")
+
+
+def _coordinator_epoch(batch: RecordBatch) -> int:
+    """That of a transaction's coordinator, from its marker; -1 for other batches."""
+    if not batch.is_control or batch.count == 0:
+        return -1
+    from streamlog.record.control import parse_end_transaction_marker
+
+    marker = parse_end_transaction_marker(batch)
+    return -1 if marker is None else marker.coordinator_epoch
 
 
 def iterate(view: memoryview | bytearray) -> Iterator[RecordBatch]:

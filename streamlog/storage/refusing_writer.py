@@ -23,6 +23,7 @@ class RefusingWriter:
         self._error = error
         self.segment_bytes = 0
         self.segment_ms = 0
+        self.segment_jitter_ms = 0
         self.index_interval_bytes = 0
         self.segment_index_bytes = 0
 

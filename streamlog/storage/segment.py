@@ -93,6 +93,10 @@ class LogSegment:
         """The `.log`'s bytes when it was opened: all there is of a sealed segment."""
         return self._log.size_at_open
 
+    def reaches(self, end: int) -> bool:
+        """Whether bytes up to `end` can be read: the `.log` may have outgrown its map."""
+        return self._log.reaches(end)
+
     @property
     def descriptors(self) -> int:
         """How many descriptors it keeps open: none where maps work."""

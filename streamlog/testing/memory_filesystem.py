@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn, cast
 
-from streamlog.storage.filesystem import FileIdentity, Filesystem, ReadMap
+from streamlog.storage.filesystem import FileIdentity, Filesystem, ReadMap, Space
 from streamlog.testing.journal import (
     EMPTY_IMAGE,
     Image,
@@ -389,6 +389,9 @@ class MemoryFilesystem(Filesystem):
 
     def kind(self, path: str) -> str:
         return "ext4"
+
+    def space(self, path: str) -> Space:
+        return Space(1 << 40, 1 << 39)
 
     def boot_id(self) -> bytes:
         return self._disk.boot.to_bytes(16, "big")

@@ -128,6 +128,24 @@ class TestRolling:
         append_all(writer, batch(timestamp=0), batch(timestamp=1000), batch(timestamp=1001))
         assert partition.state.base_offset == 2
 
+    def test_a_random_part_of_the_age_is_the_same_for_every_writer(
+        self, partition: Partition
+    ) -> None:
+        """Each segment's age limit is drawn from 1 to 1,000 ms; whoever looks draws the same."""
+        writers = [partition.writer() for _ in range(2)]
+        for writer in writers:
+            writer.segment_ms = writer.segment_jitter_ms = 1000
+        bases = []
+        for number in range(3000):
+            writer = writers[number % 2]
+            while writer.append(batch(timestamp=number * 10)).code == codes.STALE:
+                partition.attach(writer)
+            bases.append(partition.state.base_offset)
+        lengths = [bases.count(base) for base in sorted(set(bases))][:-1]
+        assert 20 < len(lengths) < 1000
+        assert max(lengths) <= 101
+        assert len(set(lengths)) > 15
+
     def test_more_than_a_segment_is_refused(self, partition: Partition) -> None:
         result = partition.writer(segment_bytes=100).append(batch(3))
         assert result.code == codes.TOO_LARGE
@@ -286,6 +304,7 @@ def test_both_kernels_leave_the_same_bytes_and_state(tmp_path: Path, seed: int) 
         partition = Partition(root, kernel)
         writer = partition.writer(segment_bytes=20_000, interval=500)
         writer.segment_index_bytes = 200
+        writer.segment_ms, writer.segment_jitter_ms = 20_000, 19_990
         random_source = random.Random(seed)
         results = []
         for _ in range(200):

@@ -18,9 +18,8 @@ def test_the_empty_file_hides_no_record(tmp_path):
     folder.close()
     state = folder.recover().state
     folder.file(".log", 9).touch()  # recovery removes it; beside others nobody does
-    reader = LogReader(
-        OS_FILESYSTEM, str(folder.path), "orders", 0, map_length=1 << 20, writable=True
-    )
+    reader = LogReader(OS_FILESYSTEM, str(folder.path), "orders", 0, writable=True)
+    reader.configure(map_length=1 << 20, has_gaps=False)
     for placed in folder.batches:
         fetched = reader.fetch(state, placed.base_offset, 1, None)
         assert RecordBatch(fetched.view).base_offset == placed.base_offset

@@ -35,7 +35,7 @@ if sys.platform == "win32":
 if TYPE_CHECKING:
     from streamlog import errors
     from streamlog.clients.accumulators import RecordFuture
-    from streamlog.clients.admin import Admin, DirectoryDescription, NewTopic
+    from streamlog.clients.admin import Admin, DirectoryDescription
     from streamlog.clients.consumer import Consumer
     from streamlog.clients.producer import Producer
     from streamlog.clients.properties import from_properties
@@ -43,14 +43,21 @@ if TYPE_CHECKING:
     from streamlog.clients.stream_log import StreamLog
     from streamlog.clients.stream_log import open_log as open  # noqa: A004  # as gzip.open is
     from streamlog.clients.typed import TypedProducer, TypedTopic
+    from streamlog.config.alterations import AlterConfigOp
+    from streamlog.config.config_entry import ConfigEntry, ConfigSource, ConfigSynonym, ConfigType
     from streamlog.errors import StreamlogError
     from streamlog.record.kernel import KERNEL as kernel  # noqa: N811  # a constant, used as a word
     from streamlog.record.kernel import Record, RecordBatch, TimestampType
     from streamlog.types import (
         AppendedBatch,
+        LogDirDescription,
+        NewTopic,
         OffsetAndTimestamp,
+        OffsetSpec,
         PartitionDescription,
+        ProducerDescription,
         RecordMetadata,
+        ReplicaInfo,
         TopicDescription,
         TopicPartition,
     )
@@ -68,10 +75,15 @@ _LATE = {
     "Consumer": ("streamlog.clients.consumer", "Consumer"),
     "Admin": ("streamlog.clients.admin", "Admin"),
     "DirectoryDescription": ("streamlog.clients.admin", "DirectoryDescription"),
-    "NewTopic": ("streamlog.clients.admin", "NewTopic"),
     "TypedTopic": ("streamlog.clients.typed", "TypedTopic"),
     "TypedProducer": ("streamlog.clients.typed", "TypedProducer"),
     "from_properties": ("streamlog.clients.properties", "from_properties"),
+    "NewTopic": ("streamlog.types", "NewTopic"),
+    "AlterConfigOp": ("streamlog.config.alterations", "AlterConfigOp"),
+    "ConfigEntry": ("streamlog.config.config_entry", "ConfigEntry"),
+    "ConfigSource": ("streamlog.config.config_entry", "ConfigSource"),
+    "ConfigSynonym": ("streamlog.config.config_entry", "ConfigSynonym"),
+    "ConfigType": ("streamlog.config.config_entry", "ConfigType"),
     "RecordFuture": ("streamlog.clients.accumulators", "RecordFuture"),
     "PartitionBatch": ("streamlog.clients.record_streams", "PartitionBatch"),
     "Record": ("streamlog.record.kernel", "Record"),
@@ -81,6 +93,10 @@ _LATE = {
     "AppendedBatch": ("streamlog.types", "AppendedBatch"),
     "TopicPartition": ("streamlog.types", "TopicPartition"),
     "OffsetAndTimestamp": ("streamlog.types", "OffsetAndTimestamp"),
+    "OffsetSpec": ("streamlog.types", "OffsetSpec"),
+    "LogDirDescription": ("streamlog.types", "LogDirDescription"),
+    "ReplicaInfo": ("streamlog.types", "ReplicaInfo"),
+    "ProducerDescription": ("streamlog.types", "ProducerDescription"),
     "TopicDescription": ("streamlog.types", "TopicDescription"),
     "PartitionDescription": ("streamlog.types", "PartitionDescription"),
 }
@@ -101,12 +117,21 @@ __all__ = [
     "AppendedBatch",
     "TopicPartition",
     "OffsetAndTimestamp",
+    "OffsetSpec",
     "TimestampType",
     "TopicDescription",
     "PartitionDescription",
     "DirectoryDescription",
+    "LogDirDescription",
+    "ReplicaInfo",
+    "ProducerDescription",
     "NewTopic",
     "from_properties",
+    "AlterConfigOp",
+    "ConfigEntry",
+    "ConfigSource",
+    "ConfigSynonym",
+    "ConfigType",
     "StreamlogError",
     "errors",
     "kernel",

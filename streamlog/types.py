@@ -10,11 +10,19 @@ over bytes and live in the record package.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 #: How safe a record is, by name: in this process, given to the operating system (survives the
 #: process being killed), on the disk (survives power loss).
 Durability = Literal["buffered", "written", "synced"]
+
+
+#: Whether records of undecided transactions are seen, as Kafka's consumers are told.
+IsolationLevel = Literal["read_uncommitted", "read_committed"]
 
 
 class TopicPartition(NamedTuple):
@@ -58,6 +66,29 @@ class OffsetAndTimestamp(NamedTuple):
     leader_epoch: int | None = None
 
 
+class OffsetSpec(IntEnum):
+    """What `Admin.list_offsets` may be asked for instead of a time; the numbers are Kafka's."""
+
+    LATEST = -1
+    """The offset that the next record gets; where only decided transactions count, the first one
+    that is not decided yet."""
+
+    EARLIEST = -2
+    """The first offset that can be read."""
+
+    MAX_TIMESTAMP = -3
+    """The first record that has the largest timestamp (KIP-734)."""
+
+    EARLIEST_LOCAL = -4
+    """The first offset on this disk: `EARLIEST`, since nothing is anywhere else (KIP-405)."""
+
+    LATEST_TIERED = -5
+    """The last offset in tiered storage: none (KIP-1005)."""
+
+    EARLIEST_PENDING_UPLOAD = -6
+    """The first offset that waits for tiered storage: none (KIP-1023)."""
+
+
 class PartitionDescription(NamedTuple):
     """One partition as it is now.
 
@@ -77,10 +108,20 @@ class PartitionDescription(NamedTuple):
     poisoned: int
 
 
-class TopicDescription(NamedTuple):
-    """A topic: its id, its number of partitions and the settings that differ from the default.
+class NewTopic(msgspec.Struct, frozen=True):
+    """A topic to create: `settings` in snake_case or in Kafka's dotted names."""
 
-    `settings` has Kafka's dotted names and textual values (`{"cleanup.policy": "compact"}`).
+    name: str
+    partitions: int = 1
+    settings: Mapping[str, Any] = {}
+
+
+class TopicDescription(NamedTuple):
+    """A topic: its id, its number of partitions and the settings that were set for it.
+
+    `settings` has Kafka's dotted names and textual values (`{"cleanup.policy": "compact"}`);
+    what all settings are, and which of them have an effect here, `Admin.describe_configs` says.
+    `topic_id` is empty for a topic that was only validated.
     """
 
     name: str
@@ -88,3 +129,39 @@ class TopicDescription(NamedTuple):
     partitions: int
     settings: dict[str, str]
     internal: bool
+
+
+class ReplicaInfo(NamedTuple):
+    """What a partition takes in a directory: the bytes of its records' files.
+
+    `offset_lag` is how far it is behind its leader, and `is_future` whether it is being moved
+    here: there are no other replicas.
+    """
+
+    size: int
+    offset_lag: int = 0
+    is_future: bool = False
+
+
+class LogDirDescription(NamedTuple):
+    """A directory: the bytes of its file system, all and usable ones, and of each partition."""
+
+    total_bytes: int
+    usable_bytes: int
+    replica_infos: dict[TopicPartition, ReplicaInfo]
+
+
+class ProducerDescription(NamedTuple):
+    """An idempotent producer as a partition remembers it.
+
+    `last_sequence` is that of its last record here, -1 for none in its epoch. `last_timestamp` is
+    in ms. `coordinator_epoch` is that of the last transaction that was ended here, None for none,
+    `current_transaction_start_offset` where the open one begins, None if none is.
+    """
+
+    producer_id: int
+    producer_epoch: int
+    last_sequence: int
+    last_timestamp: int
+    coordinator_epoch: int | None
+    current_transaction_start_offset: int | None

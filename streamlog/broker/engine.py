@@ -3,13 +3,14 @@
 opening, directory, directory_lock      getting in: alone or beside others
 recovering, closing                     what the first and the last one do
 metadata_log, metadata_image, topics    topics by name
+topic_configs                           their settings
 partitions                              logs by partition, under a descriptor budget
 registry                                one engine a directory and process; forks
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from streamlog.broker import metadata_records, topics
@@ -23,6 +24,7 @@ from streamlog.broker.parallel import in_parallel
 from streamlog.broker.partitions import OpenPartitions, default_budget
 from streamlog.broker.producer_ids import ProducerIds
 from streamlog.broker.recovering import DirectoryRecovery, RecoveryReport, log_report
+from streamlog.broker.topic_configs import TopicConfigs
 from streamlog.clock import SYSTEM_CLOCK, Clock
 from streamlog.config import OpenConfig
 from streamlog.errors import ClosedError, ForkedHandleError, StreamlogError
@@ -32,7 +34,7 @@ from streamlog.storage.filesystem import OS_FILESYSTEM, Filesystem
 from streamlog.storage.names import METADATA_TOPIC
 from streamlog.storage.partition_log import PartitionLog
 from streamlog.storage.poison_recovery import recover_poisoned
-from streamlog.types import Durability, PartitionDescription, TopicDescription
+from streamlog.types import Durability, NewTopic, PartitionDescription, TopicDescription
 
 if TYPE_CHECKING:
     from array import array
@@ -47,6 +49,7 @@ class Engine:
 
     def __init__(self, opening: Opening, config: OpenConfig) -> None:
         self.place: Place = opening.place
+        self.filesystem: Filesystem = opening.filesystem
         self.clock: Clock = opening.clock
         self.report: RecoveryReport | None = None
         self.is_foreign = False
@@ -99,13 +102,7 @@ class Engine:
         opening = self._opening
         recovery = DirectoryRecovery(opening) if opening.alone else None
         is_new = recovery is not None and recovery.recover_metadata()
-        log = self.partitions.get(Uuid.ONE, 0, METADATA_TOPIC)
-        self.metadata = MetadataLog(
-            log, opening.shared, opening.meta, opening.filesystem, opening.clock
-        )
-        self._factory.metadata = self.metadata
-        self.partitions.make_under(self.metadata.lock)
-        self.producer_ids = ProducerIds(self.metadata)
+        self._open_metadata()
         if is_new:
             # Nothing was promised yet: lost, they are written again by the next opening.
             self.metadata.change(lambda _: metadata_records.bootstrap(), sync=False)
@@ -115,6 +112,19 @@ class Engine:
             opening.go_live()
             log_report(self.place.path, recovery.report)
         self.metadata.refresh()
+
+    def _open_metadata(self) -> None:
+        opening = self._opening
+        log = self.partitions.get(Uuid.ONE, 0, METADATA_TOPIC)
+        self.metadata = MetadataLog(
+            log, opening.shared, opening.meta, opening.filesystem, opening.clock
+        )
+        self._factory.metadata = self.metadata
+        self.partitions.make_under(self.metadata.lock)
+        self.producer_ids = ProducerIds(self.metadata)
+        self.configs = TopicConfigs(
+            self.refresh, self.metadata, self.partitions, self._factory, opening.shared
+        )
 
     def close(self) -> None:
         """Give the engine back; the last one to do so in this process closes it."""
@@ -212,33 +222,57 @@ class Engine:
         with self.metadata.lock:
             return topics.describe_topic(topics.find_topic(self.refresh(), name))
 
+    def create_topics(
+        self, wanted: Sequence[NewTopic], *, validate_only: bool = False
+    ) -> list[TopicDescription]:
+        """Create topics; they are on the disk when this returns. See `topics.create_topics`."""
+        self.check_writable()
+        present = self.refresh().topics
+        for topic in wanted if not validate_only else ():
+            if isinstance(topic.name, str) and topic.name not in present:
+                # Who deleted one of that name may have died over it.
+                self._forget_checkpoints(topic.name)
+        return topics.create_topics(self.metadata, wanted, validate_only=validate_only)
+
     def create_topic(
         self, name: str, partitions: int = 1, settings: Mapping[str, object] | None = None
     ) -> TopicDescription:
-        """Create a topic; it is on the disk when this returns. See `topics.create_topic`."""
+        """Create one topic."""
+        return self.create_topics([NewTopic(name, partitions, settings or {})])[0]
+
+    def grow_topics(
+        self, totals: Mapping[str, int], *, validate_only: bool = False
+    ) -> list[TopicDescription]:
+        """Let topics have so many partitions in total. See `topics.create_partitions`."""
         self.check_writable()
-        if isinstance(name, str) and name not in self.refresh().topics:
-            self._forget_checkpoints(name)  # who deleted one of that name may have died over it
-        return topics.describe_topic(
-            topics.create_topic(self.metadata, name, partitions, settings or {})
-        )
+        return topics.create_partitions(self.metadata, totals, validate_only=validate_only)
 
     def create_partitions(self, name: str, total: int) -> TopicDescription:
-        """Let a topic have `total` partitions. See `topics.create_partitions`."""
-        self.check_writable()
-        return topics.describe_topic(topics.create_partitions(self.metadata, name, total))
+        """Let one topic have `total` partitions."""
+        return self.grow_topics({name: total})[0]
 
-    def delete_topic(self, name: str) -> None:
-        """Delete a topic and its records. Raises `UnknownTopicError`.
+    def delete_topics(self, names: Iterable[str]) -> None:
+        """Delete topics and their records. Raises `UnknownTopicError`.
 
         The metadata says so first, then nobody can append, then the folders go. Views that
         somebody holds stay valid.
         """
         self.check_writable()
-        removed = topics.remove_topic(self.metadata, name)
-        self._forget_checkpoints(name)
-        for partition in removed.partitions:
-            delete_partition(self._opening, self.partitions, removed, partition)
+        for removed in topics.remove_topics(self.metadata, names):
+            self._forget_checkpoints(removed.name)
+            for partition in removed.partitions:
+                delete_partition(self._opening, self.partitions, removed, partition)
+
+    def delete_topic(self, name: str) -> None:
+        """Delete one topic."""
+        self.delete_topics([name])
+
+    def alter_topics(
+        self, changes: Mapping[str, Mapping[str, object]], *, validate_only: bool = False
+    ) -> list[TopicDescription]:
+        """Change settings of topics. See `TopicConfigs.alter`."""
+        self.check_writable()
+        return self.configs.alter(changes, validate_only=validate_only)
 
     def _forget_checkpoints(self, topic: str) -> None:
         with self.metadata.log.locked():

@@ -1,7 +1,9 @@
 """`flush.ms`: syncing what is unsynced for that long, by a thread of the process that opened it.
 
 A log is looked at once every `flush.ms`, and synced if it is behind: so no record that is there
-stays unsynced for longer. The thread begins with the first topic that asks for it.
+stays unsynced for longer. The thread begins with the first topic that asks for it. Who gives a
+topic its `flush.ms` watches all that was written there, for processes that only hear of it when
+they write again.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from streamlog.config.settings import LONG_MAX
 from streamlog.errors import StreamlogError
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from streamlog.storage.partition_log import PartitionLog
 
 _SHORTEST_PERIOD_SECONDS = 0.001
+_LONGEST_PERIOD_SECONDS = 1e6  # what a wait can be told; a look too many does no harm
 
 
 class FlushTimer:
@@ -29,9 +33,12 @@ class FlushTimer:
         self._is_closed = False
 
     def watch(self, log: PartitionLog) -> None:
-        """Sync `log` whenever it was behind for its `flush.ms`."""
+        """Sync `log` whenever it was behind for its `flush.ms`; no more, once it has none."""
         with self._wake:
             if self._is_closed:
+                return
+            if log.config.flush_ms == LONG_MAX:
+                self._due.pop(log, None)
                 return
             self._due[log] = self._clock.monotonic() + _period(log)
             if self._thread is None:
@@ -40,6 +47,12 @@ class FlushTimer:
                 )
                 self._thread.start()
             self._wake.notify()
+
+    @property
+    def watched(self) -> list[PartitionLog]:
+        """The logs that are looked at."""
+        with self._wake:
+            return list(self._due)
 
     def close(self) -> None:
         """End the thread; a sync that it is in the middle of is waited for."""
@@ -75,7 +88,7 @@ class FlushTimer:
             # A failed sync is in the slot and meets the next writer; here nobody waits for it,
             # and there is nothing to try again before the partition is recovered.
             with self._wake:
-                del self._due[log]
+                self._due.pop(log, None)
             import logging
 
             logging.getLogger("streamlog").error(
@@ -84,4 +97,5 @@ class FlushTimer:
 
 
 def _period(log: PartitionLog) -> float:
-    return max(log.config.flush_ms / 1000, _SHORTEST_PERIOD_SECONDS)
+    seconds = log.config.flush_ms / 1000
+    return min(max(seconds, _SHORTEST_PERIOD_SECONDS), _LONGEST_PERIOD_SECONDS)

@@ -5,42 +5,52 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streamlog.errors import ConfigError, LogTruncatedError
-from streamlog.types import OffsetAndTimestamp
+from streamlog.types import IsolationLevel, OffsetAndTimestamp, OffsetSpec
 
 if TYPE_CHECKING:
     from streamlog.storage.partition_log import PartitionLog
 
-LATEST = -1
-EARLIEST = -2
-MAX_TIMESTAMP = -3
 
+def list_offset(
+    log: PartitionLog, timestamp: int, isolation_level: IsolationLevel = "read_uncommitted"
+) -> OffsetAndTimestamp | None:
+    """The first record at or after `timestamp` ms, or what an `OffsetSpec` stands for.
 
-def list_offset(log: PartitionLog, timestamp: int) -> OffsetAndTimestamp | None:
-    """The first record at or after `timestamp` ms, or what a special value stands for.
-
-    `LATEST` is the offset that the next record gets, `EARLIEST` the first one there is, both
-    with timestamp -1; `MAX_TIMESTAMP` the first record with the largest timestamp (KIP-734).
-    None when no record qualifies. Raises `ConfigError` for other negative values.
+    Ends of the log have the timestamp -1. None when no record qualifies, and for what is about
+    tiered storage. With "read_committed" the log ends where the first transaction begins that is
+    not decided yet. Raises `ConfigError` for a negative value that means nothing.
     """
-    if timestamp == LATEST:
-        return OffsetAndTimestamp(log.high_watermark, -1, log.state().leader_epoch)
-    if timestamp == EARLIEST:
-        start = log.log_start
-        return OffsetAndTimestamp(start, -1, _epoch(log, start))
-    if timestamp == MAX_TIMESTAMP:
-        found = log.offset_of_max_timestamp()
-    elif timestamp < 0:
-        raise ConfigError(
-            f"timestamp={timestamp} is not allowed: it must be milliseconds since the epoch, "
-            f"or {LATEST} (latest), {EARLIEST} (earliest), {MAX_TIMESTAMP} (largest timestamp)",
-            name="timestamp",
-            value=timestamp,
-        )
-    else:
-        found = log.offset_for_time(timestamp)
-    if found is None:
+    state = log.state()
+    committed = isolation_level == "read_committed"
+    end = state.last_stable_offset if committed else state.high_watermark
+    match timestamp:
+        case OffsetSpec.LATEST:
+            return OffsetAndTimestamp(end, -1, state.leader_epoch)
+        case OffsetSpec.EARLIEST | OffsetSpec.EARLIEST_LOCAL:
+            return OffsetAndTimestamp(state.log_start, -1, _epoch(log, state.log_start))
+        case OffsetSpec.LATEST_TIERED | OffsetSpec.EARLIEST_PENDING_UPLOAD:
+            return None
+        case OffsetSpec.MAX_TIMESTAMP:
+            found = log.offset_of_max_timestamp()
+        case _:
+            _check_time(timestamp)
+            found = log.offset_for_time(timestamp)
+    if found is None or found.offset >= end:
         return None
     return found._replace(leader_epoch=_epoch(log, found.offset))
+
+
+def _check_time(timestamp: object) -> None:
+    if isinstance(timestamp, int) and not isinstance(timestamp, bool) and timestamp >= 0:
+        return
+    names = ", ".join(f"{spec.name} ({spec.value})" for spec in OffsetSpec)
+    allowed = f"milliseconds since 1970, or an OffsetSpec: {names}"
+    raise ConfigError(
+        f"timestamp={timestamp!r} is not allowed: it must be {allowed}",
+        name="timestamp",
+        value=timestamp,
+        allowed=allowed,
+    )
 
 
 def check_position(log: PartitionLog, offset: int, leader_epoch: int | None) -> None:

@@ -14,7 +14,6 @@ from streamlog.broker import folders
 from streamlog.broker.flush_timer import FlushTimer
 from streamlog.broker.recovering import METADATA_CONFIG, UNUSABLE
 from streamlog.config import TopicConfig
-from streamlog.config.settings import LONG_MAX
 from streamlog.errors import CorruptDirectoryError, ReadOnlyError, UnknownTopicError
 from streamlog.protocol import Uuid
 from streamlog.storage.log_settings import LogSettings
@@ -66,8 +65,9 @@ class LogFactory:
         slot, config = _METADATA_SLOT, METADATA_CONFIG
         if self.metadata is not None:
             with self.metadata.lock:
-                image = self.metadata.image.topic_by_id(Uuid(topic_id))
-                config = TopicConfig.from_overrides({} if image is None else image.settings)
+                image = self.metadata.image
+                found = image.topic_by_id(Uuid(topic_id))
+                config = TopicConfig.from_overrides({}) if found is None else image.config_of(found)
             if self.assign is not None:
                 slot = self.assign(topic_id, partition, directory)
             else:
@@ -85,16 +85,15 @@ class LogFactory:
             settings=self._settings,
         )
         log.on_open = self._on_open
-        if not self._opening.read_only:
-            self.watch(log)
-        else:
+        self.watch(log)
+        if self._opening.read_only:
             place = self._opening.place.path
             log.refuse(lambda: ReadOnlyError(f"{place} is open for reading only"))
         return log
 
     def watch(self, log: PartitionLog) -> None:
         """Sync the log from time to time, if its topic asks for it."""
-        if log.config.flush_ms != LONG_MAX:
+        if not self._opening.read_only:
             self.flush_timer.watch(log)
 
     def _find_slot(self, topic_id: bytes, partition: int, topic: str, directory: str) -> int:

@@ -12,8 +12,11 @@ from typing import Any
 
 import msgspec
 
+from streamlog.config import TopicConfig
+from streamlog.config.broker_synonyms import topic_defaults
 from streamlog.errors import CorruptDirectoryError
 from streamlog.protocol import Uuid
+from streamlog.storage.names import metric_name
 
 TOPIC_RESOURCE = 2
 BROKER_RESOURCE = 4
@@ -45,34 +48,75 @@ class MetadataImage:
     `next_producer_id` is the first id that no block covers. `removed` holds the ids of topics
     whose removal was replayed: what lies in their folders may be deleted. `is_complete` says
     that nothing was left out that only the log has, so that a snapshot could stand for it.
+    `reconfigured` gathers the topics whose settings changed, for who empties it. `node_id` is
+    whose settings as a broker, besides those of the whole cluster, are the topics' defaults.
     """
 
     __slots__ = (
         "_by_id",
+        "_configs",
+        "_metric_names",
         "_pending_settings",
         "_transaction",
         "features",
         "is_complete",
         "next_producer_id",
+        "node_id",
+        "reconfigured",
         "removed",
         "settings",
         "topics",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, node_id: int = 0) -> None:
+        self.node_id = node_id
         self.topics: dict[str, TopicImage] = {}
         self.features: dict[str, int] = {}
         self.settings: dict[tuple[int, str], dict[str, str]] = {}
         self.next_producer_id = 0
         self.removed: set[Uuid] = set()
         self.is_complete = True
+        self.reconfigured: set[Uuid] = set()
         self._by_id: dict[Uuid, TopicImage] = {}
+        self._configs: dict[Uuid, TopicConfig] = {}
+        self._metric_names: dict[str, str] = {}
         self._pending_settings: dict[str, dict[str, str]] = {}
         self._transaction: list[Any] | None = None
 
     def topic_by_id(self, topic_id: Uuid) -> TopicImage | None:
         """The live topic of that id."""
         return self._by_id.get(topic_id)
+
+    def name_like(self, name: str) -> str | None:
+        """The topic of that name, or of one that Kafka cannot tell from it ('.' against '_')."""
+        return name if name in self.topics else self._metric_names.get(metric_name(name))
+
+    def config_of(self, topic: TopicImage) -> TopicConfig:
+        """All settings of a topic, resolved; the same object until one of them changes."""
+        config = self._configs.get(topic.topic_id)
+        if config is None:
+            config = TopicConfig.from_overrides(topic.settings, self.topic_defaults())
+            self._configs[topic.topic_id] = config
+        return config
+
+    def topic_defaults(self) -> dict[str, str]:
+        """What topics without an override have, where a broker's settings say so: dotted, text."""
+        defaults: dict[str, str] = {}
+        for level in reversed(self.broker_settings()):
+            defaults |= {name: found.value for name, found in topic_defaults(level).items()}
+        return defaults
+
+    def broker_settings(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The dynamic settings of this node as a broker, and those of all brokers."""
+        return (
+            self.settings.get((BROKER_RESOURCE, str(self.node_id)), {}),
+            self.settings.get((BROKER_RESOURCE, ""), {}),
+        )
+
+    def reconfigure_all(self) -> None:
+        """Any setting of any topic may be another one now."""
+        self._configs.clear()
+        self.reconfigured.update(self._by_id)
 
     def replay(self, record: Any) -> None:
         """Apply one record's value, in log order.
@@ -105,6 +149,7 @@ class MetadataImage:
         topic = TopicImage(record.name, record.topic_id, {}, settings)
         self.topics[record.name] = topic
         self._by_id[record.topic_id] = topic
+        self._metric_names[metric_name(record.name)] = record.name
 
     def _partition(self, record: Any) -> None:
         topic = self._known(record.topic_id, "PARTITION_RECORD")
@@ -139,9 +184,11 @@ class MetadataImage:
 
     def _remove_topic(self, record: Any) -> None:
         topic = self._by_id.pop(record.topic_id, None)
+        self._configs.pop(record.topic_id, None)
         self.removed.add(record.topic_id)
         if topic is not None:
             del self.topics[topic.name]
+            self._metric_names.pop(metric_name(topic.name), None)
 
     def _config(self, record: Any) -> None:
         if record.resource_type == TOPIC_RESOURCE:
@@ -152,9 +199,14 @@ class MetadataImage:
                 if topic is None
                 else topic.settings
             )
+            if topic is not None:
+                self._configs.pop(topic.topic_id, None)
+                self.reconfigured.add(topic.topic_id)
         else:
             key = (record.resource_type, record.resource_name)
             settings = self.settings.setdefault(key, {})
+            if record.resource_type == BROKER_RESOURCE:
+                self.reconfigure_all()
         if record.value is None:
             settings.pop(record.name, None)
         else:

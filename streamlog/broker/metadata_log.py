@@ -23,6 +23,7 @@ from streamlog.storage.names import METADATA_TOPIC
 
 if TYPE_CHECKING:
     from streamlog.clock import Clock
+    from streamlog.protocol import Uuid
     from streamlog.storage.append_outcome import AppendOutcome
     from streamlog.storage.filesystem import Filesystem
     from streamlog.storage.log_reader import FetchCursor
@@ -60,10 +61,13 @@ class MetadataLog:
         self._slots = slots
         self.meta = meta
         self.lock = threading.RLock()
-        self.image = MetadataImage()
+        self.image = MetadataImage(meta.node_id)
+        #: Told which topics have other settings, before anybody is given the image that says so.
+        self.on_reconfigured: Callable[[set[Uuid]], None] | None = None
         self._filesystem = filesystem
         self._clock = clock
         self._next_offset = 0
+        self._settled_end = 0  # everything below is replayed, and who has to know was told
         self._cursor: FetchCursor | None = None
         #: Where the log ends now, by whomever: one load, without a step of the interpreter.
         self.published_end: Callable[[], int] = partial(slots.map.log_end, log.slot)
@@ -77,7 +81,7 @@ class MetadataLog:
 
     def refresh(self) -> MetadataImage:
         """The image with everything replayed that is published now."""
-        if self.log.log_end == self._next_offset:
+        if self.log.log_end == self._settled_end:
             return self.image
         with self.lock:
             before = self.image, len(self.image.removed)
@@ -93,16 +97,28 @@ class MetadataLog:
                 if before != (self.image, len(self.image.removed)):
                     for watcher in list(self._watchers):
                         watcher.topics_removed()
+            self._tell()
+            self._settled_end = self._next_offset
         return self.image
 
     def watch_removals(self, watcher: RemovalWatcher) -> None:
         """Tell `watcher`, for as long as it lives, when topics were removed, by whomever."""
         self._watchers.add(watcher)
 
-    def change(self, decide: Decide, *, sync: bool = True) -> MetadataImage:
+    def _tell(self) -> None:
+        reconfigured = self.image.reconfigured
+        if reconfigured:
+            self.image.reconfigured = set()
+            if self.on_reconfigured is not None:
+                self.on_reconfigured(reconfigured)
+
+    def change(
+        self, decide: Decide, *, sync: bool = True, validate_only: bool = False
+    ) -> MetadataImage:
         """Append the records that `decide` returns for the image as it is, and sync them.
 
         Without `sync` they are on the disk when the next change is, or when the log is closed.
+        With `validate_only` they are decided, and nothing else.
 
         `decide` may be called again on a newer image, when another process was faster; it raises
         what speaks against the change and returns nothing when there is nothing to change.
@@ -110,7 +126,7 @@ class MetadataLog:
         with self.lock:
             while True:
                 records = decide(self.refresh())
-                if not records:
+                if not records or validate_only:
                     return self.image
                 batch = metadata_records.encode_batch(records, self._clock.now_ms())
                 outcome = self._append(batch)
@@ -182,8 +198,9 @@ class MetadataLog:
                 f"{self.log.log_end}: its tail is missing",
                 file=self.log.directory,
             )
-        image = MetadataImage()
+        image = MetadataImage(self.meta.node_id)
         replay_batches(memoryview(data), image, 0)
+        image.reconfigure_all()  # what it has no setting for may have had one before
         self.image = image
         self._next_offset = end_offset
         self._cursor = None

@@ -78,6 +78,10 @@ class OpenPartitions:
                     log = self._logs[key] = self._make(topic_id, partition, topic)
         return log
 
+    def find(self, topic_id: bytes, partition: int) -> PartitionLog | None:
+        """The partition's log, if there was a use for it yet."""
+        return self._logs.get((topic_id, partition))
+
     def opened(self, log: PartitionLog) -> None:
         """Count a log that opened files, as the latest used, and close what is over the budget."""
         with self._counting:

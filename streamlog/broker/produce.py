@@ -50,7 +50,7 @@ def prepare(log: PartitionLog, batches: bytearray, now_ms: int) -> tuple[bytearr
     recoded: list[bytearray] | None = None
     position = 0
     for batch in _walk(batches):
-        _check_size(log, batch, config)
+        _check_size(log, batch.size, config)
         _check_header(log, batch, config, now_ms)
         _check_records(log, batch, config, now_ms)
         from_producer = from_producer or batch.producer_id >= 0
@@ -59,6 +59,7 @@ def prepare(log: PartitionLog, batches: bytearray, now_ms: int) -> tuple[bytearr
             if recoded is None:
                 recoded = [batches[:position]]
             recoded.append(_recode(log, batch, codec, config))
+            _check_size(log, len(recoded[-1]), config)
         elif recoded is not None:
             recoded.append(bytearray(batch.view))
         position += batch.size
@@ -84,15 +85,15 @@ def _walk(batches: bytearray) -> Iterator[RecordBatch]:
         yield batch
 
 
-def _check_size(log: PartitionLog, batch: RecordBatch, config: TopicConfig) -> None:
-    limit = min(config.max_message_bytes, config.segment_bytes)
-    if batch.size > limit:
+def _check_size(log: PartitionLog, size: int, config: TopicConfig) -> None:
+    limit = config.max_batch_bytes
+    if size > limit:
         raise RecordTooLargeError(
-            f"a batch of {batch.size} bytes is more than {log.topic!r} takes ({limit}); make "
+            f"a batch of {size} bytes is more than {log.topic!r} takes ({limit}); make "
             "batches smaller, or raise the topic's max_message_bytes",
             topic=log.topic,
             partition=log.partition,
-            size=batch.size,
+            size=size,
             limit=limit,
         )
 

@@ -15,9 +15,7 @@ from streamlog.broker.directory import METADATA_FOLDER, Place, identify, transla
 from streamlog.broker.directory_lock import ReaderLock
 from streamlog.broker.engine import Engine
 from streamlog.broker.live_states import LiveFile
-from streamlog.broker.metadata_log import MetadataLog
 from streamlog.broker.opening import Opening
-from streamlog.broker.producer_ids import ProducerIds
 from streamlog.errors import CorruptDirectoryError, ReadOnlyError, StreamlogError
 from streamlog.protocol import Uuid
 from streamlog.storage import names
@@ -45,17 +43,7 @@ class ReadOnlyEngine(Engine):
         self._watch = StateWatch(self._opening)
         self._watch.add(Uuid.ONE, 0, METADATA_FOLDER)
         self._factory.assign = self._watch.add
-        log = self.partitions.get(Uuid.ONE, 0, names.METADATA_TOPIC)
-        self.metadata = MetadataLog(
-            log,
-            self._opening.shared,
-            self._opening.meta,
-            self._opening.filesystem,
-            self._opening.clock,
-        )
-        self._factory.metadata = self.metadata
-        self.partitions.make_under(self.metadata.lock)
-        self.producer_ids = ProducerIds(self.metadata)
+        self._open_metadata()
         self.metadata.refresh()
 
     def refresh(self) -> MetadataImage:

@@ -108,7 +108,7 @@ class DirectoryRecovery:
         image = metadata.refresh()
         found: list[tuple[TopicImage, int, PartitionRecovery]] = []
         for topic in list(image.topics.values()):
-            config = TopicConfig.from_overrides(topic.settings)
+            config = image.config_of(topic)
             for partition in topic.partitions:
                 recovery = self._recover_known(topic, partition, config)
                 if recovery is not None:

@@ -1,21 +1,28 @@
 """Topics by name: creating, growing, deleting and describing them, on the metadata log.
 
-Each change is one metadata batch, synced before it counts. Deleting says so in the metadata
-first; then nobody can append (the slots' deleted flag), then the folders go.
+Each call is one metadata batch for all the topics it is about, synced before it counts: it is done
+for all of them or for none. Deleting says so in the metadata first; then nobody can append (the
+slots' deleted flag), then the folders go.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from streamlog.broker import metadata_records
-from streamlog.config import nearest, parse_topic_settings
+from streamlog.config import alter_topic_settings, nearest
 from streamlog.errors import ConfigError, TopicExistsError, UnknownTopicError
 from streamlog.protocol import Uuid
-from streamlog.storage.names import INTERNAL_TOPICS, METADATA_TOPIC, collides, validate_topic_name
-from streamlog.types import TopicDescription
+from streamlog.storage.names import (
+    INTERNAL_TOPICS,
+    METADATA_TOPIC,
+    metric_name,
+    validate_topic_name,
+)
+from streamlog.types import NewTopic, TopicDescription
 
 if TYPE_CHECKING:
     from streamlog.broker.metadata_image import MetadataImage, TopicImage
@@ -24,65 +31,97 @@ if TYPE_CHECKING:
 MAX_PARTITIONS = 100_000
 
 
-def create_topic(
-    metadata: MetadataLog, name: str, partitions: int, settings: Mapping[str, object]
-) -> TopicImage:
-    """Create `name` with partitions 0 to `partitions` - 1.
+def create_topics(
+    metadata: MetadataLog, topics: Sequence[NewTopic], *, validate_only: bool = False
+) -> list[TopicDescription]:
+    """Create topics, each with partitions from 0 on; what they are, or would be.
 
     Raises `InvalidTopicError`, `TopicExistsError` (also for a name that differs from another
     topic's only by `.` against `_`), `ConfigError` and `UnknownSettingError`.
     """
-    _validate_new_name(name)
-    _validate_count(partitions)
-    overrides = parse_topic_settings(settings)
-    topic_id = draw_uuid()
+    for topic in topics:
+        _validate_new_name(topic.name)
+        _validate_count(topic.name, topic.partitions)
+    ids = [draw_uuid() for _ in topics]
+    overrides: dict[str, dict[str, str]] = {}
 
     def decide(image: MetadataImage) -> list[Any]:
-        _refuse_taken(image, name)
-        return metadata_records.topic_created(name, topic_id, partitions, overrides, metadata.meta)
-
-    with metadata.lock:
-        return metadata.change(decide).topics[name]
-
-
-def create_partitions(metadata: MetadataLog, name: str, total: int) -> TopicImage:
-    """Let topic `name` have `total` partitions; existing records stay where they are.
-
-    Raises `UnknownTopicError`, and `ConfigError` unless `total` is more than there are.
-    """
-    _validate_count(total)
-
-    def decide(image: MetadataImage) -> list[Any]:
-        topic = find_topic(image, name)
-        present = len(topic.partitions)
-        if total <= present:
-            raise ConfigError(
-                f"topic {name!r} has {present} partitions already; their number can only grow",
-                name="partitions",
-                value=total,
-                allowed=f"an integer from {present + 1}",
+        taken: dict[str, str] = {}
+        records: list[Any] = []
+        for topic, topic_id in zip(topics, ids, strict=True):
+            _refuse_taken(image, taken, topic.name)
+            with about_topic(topic.name):
+                settings = alter_topic_settings({}, topic.settings, image.topic_defaults())
+            overrides[topic.name] = settings
+            records += metadata_records.topic_created(
+                topic.name, topic_id, topic.partitions, settings, metadata.meta
             )
-        return metadata_records.partitions_created(
-            topic.topic_id, range(present, total), metadata.meta
+        return records
+
+    metadata.change(decide, validate_only=validate_only)
+    return [
+        TopicDescription(
+            name=topic.name,
+            topic_id="" if validate_only else str(topic_id),
+            partitions=topic.partitions,
+            settings=overrides[topic.name],
+            internal=topic.name in INTERNAL_TOPICS,
         )
+        for topic, topic_id in zip(topics, ids, strict=True)
+    ]
+
+
+def create_partitions(
+    metadata: MetadataLog, totals: Mapping[str, int], *, validate_only: bool = False
+) -> list[TopicDescription]:
+    """Let each topic have so many partitions in total; existing records stay where they are.
+
+    Raises `UnknownTopicError`, and `ConfigError` unless a total is more than there are.
+    """
+    for name, total in totals.items():
+        _validate_count(name, total)
+
+    def decide(image: MetadataImage) -> list[Any]:
+        records: list[Any] = []
+        for name, total in totals.items():
+            topic = find_topic(image, name)
+            present = len(topic.partitions)
+            if total <= present:
+                raise ConfigError(
+                    f"topic {name!r} has {present} partitions already; their number can only grow",
+                    name="partitions",
+                    value=total,
+                    allowed=f"an integer from {present + 1}",
+                    topic=name,
+                )
+            records += metadata_records.partitions_created(
+                topic.topic_id, range(present, total), metadata.meta
+            )
+        return records
 
     with metadata.lock:
-        return metadata.change(decide).topics[name]
+        image = metadata.change(decide, validate_only=validate_only)
+        described = [describe_topic(image.topics[name]) for name in totals]
+    return [
+        topic._replace(partitions=total)
+        for topic, total in zip(described, totals.values(), strict=True)
+    ]
 
 
-def remove_topic(metadata: MetadataLog, name: str) -> TopicImage:
-    """Take `name` out of the metadata; what it was. Its files are the caller's to remove.
+def remove_topics(metadata: MetadataLog, names: Iterable[str]) -> list[TopicImage]:
+    """Take topics out of the metadata; what they were. Their files are the caller's to remove.
 
     Raises `UnknownTopicError`.
     """
+    wanted = list(dict.fromkeys(names))
     removed: list[TopicImage] = []
 
     def decide(image: MetadataImage) -> list[Any]:
-        removed[:] = [find_topic(image, name)]
-        return [metadata_records.topic_removed(removed[0].topic_id)]
+        removed[:] = [find_topic(image, name) for name in wanted]
+        return [metadata_records.topic_removed(topic.topic_id) for topic in removed]
 
     metadata.change(decide)
-    return removed[0]
+    return removed
 
 
 def find_topic(image: MetadataImage, name: str) -> TopicImage:
@@ -137,7 +176,7 @@ def _validate_new_name(name: str) -> None:
         raise TopicExistsError(f"{name} is the metadata log's own name", topic=name)
 
 
-def _validate_count(partitions: int) -> None:
+def _validate_count(topic: str, partitions: int) -> None:
     allowed = f"an integer from 1 to {MAX_PARTITIONS}"
     if (
         isinstance(partitions, bool)
@@ -145,22 +184,36 @@ def _validate_count(partitions: int) -> None:
         or not 1 <= partitions <= MAX_PARTITIONS
     ):
         raise ConfigError(
-            f"partitions={partitions!r} is not allowed: it must be {allowed}",
+            f"topic {topic!r}: partitions={partitions!r} is not allowed: it must be {allowed}",
             name="partitions",
             value=partitions,
             allowed=allowed,
+            topic=topic,
         )
 
 
-def _refuse_taken(image: MetadataImage, name: str) -> None:
-    if name in image.topics:
+def _refuse_taken(image: MetadataImage, taken: dict[str, str], name: str) -> None:
+    """Take a name that no topic of `image` or of this call has, or one too like it."""
+    alike = metric_name(name)
+    other = image.name_like(name) or taken.get(alike)
+    if other == name:
         raise TopicExistsError(f"topic {name!r} exists already", topic=name)
-    if "." in name or "_" in name:
-        for other in image.topics:
-            if collides(name, other):
-                raise TopicExistsError(
-                    f"topic {name!r} collides with {other!r}: Kafka's metrics cannot tell names "
-                    "apart that differ only by '.' and '_'; choose another",
-                    topic=name,
-                    nearest=other,
-                )
+    if other is not None:
+        raise TopicExistsError(
+            f"topic {name!r} collides with {other!r}: Kafka's metrics cannot tell names "
+            "apart that differ only by '.' and '_'; choose another",
+            topic=name,
+            nearest=other,
+        )
+    taken[alike] = name
+
+
+@contextmanager
+def about_topic(name: str) -> Iterator[None]:
+    """Errors about settings raised inside say whose they are."""
+    try:
+        yield
+    except ConfigError as error:
+        raise type(error)(
+            f"topic {name!r}: {error.message}", **{**error.context, "topic": name}
+        ) from None

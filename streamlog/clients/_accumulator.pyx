@@ -128,12 +128,12 @@ cdef class TopicTarget:
         """A timestamp that the caller gave, within the topic's bounds (KIP-937)."""
         cdef int64_t timestamp
         if type(timestamp_ms) is not int or not 0 <= timestamp_ms <= NO_LIMIT:
-            raise arguments.wrong_timestamp(self, timestamp_ms, now_ms, "timestamp_ms")
+            return arguments.checked_timestamp(self, timestamp_ms, now_ms, "timestamp_ms")
         timestamp = timestamp_ms
         if not self.append_time and (
             now_ms - timestamp > self.before_max_ms or timestamp - now_ms > self.after_max_ms
         ):
-            raise arguments.wrong_timestamp(self, timestamp_ms, now_ms, "timestamp_ms")
+            return arguments.checked_timestamp(self, timestamp_ms, now_ms, "timestamp_ms")
         return timestamp
 
 
@@ -209,7 +209,7 @@ cdef class RecordAccumulator:
                 <int32_t>len(target.queues),
             ))
         if key_bytes is None and target.requires_key:
-            raise arguments.keyless(target)
+            arguments.check_key(target)
         future = self.append(target, queue, key_bytes, value_bytes, pairs, timestamp)
         if future is None:
             self._open_topic(topic)  # the next of that name, if there is one
@@ -287,7 +287,7 @@ cdef class RecordAccumulator:
         cdef Py_ssize_t capacity = min(limit, max(needed, queue.last_size))
         cdef ProducerBatch batch
         if self._metadata_end() != self._metadata_version:
-            self._refresh_targets()
+            self.refresh_targets()
         if queue.target.gone:
             return 0
         if self.memory_used + capacity > self.buffer_memory:

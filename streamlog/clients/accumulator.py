@@ -126,21 +126,21 @@ class TopicTarget:
     def checked_timestamp(self, timestamp_ms: object, now_ms: int) -> int:
         """A timestamp that the caller gave, within the topic's bounds (KIP-937)."""
         if type(timestamp_ms) is not int or not 0 <= timestamp_ms <= MAX_INT64:
-            raise arguments.wrong_timestamp(self, timestamp_ms, now_ms, "timestamp_ms")
+            return arguments.checked_timestamp(self, timestamp_ms, now_ms, "timestamp_ms")
         if not self.append_time and (
             now_ms - timestamp_ms > self.before_max_ms or timestamp_ms - now_ms > self.after_max_ms
         ):
-            raise arguments.wrong_timestamp(self, timestamp_ms, now_ms, "timestamp_ms")
+            return arguments.checked_timestamp(self, timestamp_ms, now_ms, "timestamp_ms")
         return timestamp_ms
 
 
 class RecordAccumulator:
     """The hot half of a `Producer`: takes records into batches, and calls the other half per batch.
 
-    The subclass provides `_open_topic(topic)`, `_refresh_targets()`,
-    `added_partition(target, partition)`, `_drain(queue)`, `_drain_full(queue)`,
-    `_make_room(size)`, `_arm()`, `_next_sticky(target)` and `_refuse()`, and sets
-    `_metadata_end()`, where the metadata log ends, and `_metadata_version`, where it was looked at.
+    The subclass provides `_open_topic(topic)`, `added_partition(target, partition)`,
+    `refresh_targets()`, `_drain(queue)`, `_drain_full(queue)`, `_make_room(size)`, `_arm()`,
+    `_next_sticky(target)` and `_refuse()`, and sets `_metadata_end()`, where the metadata log ends,
+    and `_metadata_version`, where it was looked at.
     """
 
     _metadata_end: Callable[[], int]
@@ -189,7 +189,7 @@ class RecordAccumulator:
             timestamp = target.checked_timestamp(timestamp_ms, timestamp)
         queue = self.__choose(target, key_bytes, value_bytes, partition)
         if key_bytes is None and target.requires_key:
-            raise arguments.keyless(target)
+            arguments.check_key(target)
         fixed = encode.body_size(0, 0, key_bytes, value_bytes, pairs) - 2
         entry = Entry(timestamp, key_bytes, value_bytes, pairs, fixed)
         future = self.__append(target, queue, entry)
@@ -267,7 +267,7 @@ class RecordAccumulator:
     def __open_batch(self, queue: PartitionQueue, fixed: int) -> None:
         """Give `queue` an open batch with room for one record; another thread may be first."""
         if self._metadata_end() != self._metadata_version:
-            self._refresh_targets()
+            self.refresh_targets()
         if queue.target.gone:
             return
         needed = HEADER_SIZE + fixed + 7  # the two deltas take a byte each, the length up to 5
@@ -321,10 +321,10 @@ class RecordAccumulator:
     def _open_topic(self, topic: str) -> TopicTarget:
         raise NotImplementedError
 
-    def _refresh_targets(self) -> None:
+    def added_partition(self, target: TopicTarget, partition: object) -> PartitionQueue:
         raise NotImplementedError
 
-    def added_partition(self, target: TopicTarget, partition: object) -> PartitionQueue:
+    def refresh_targets(self) -> None:
         raise NotImplementedError
 
     def _drain(self, queue: PartitionQueue, timeout: float | None = None) -> None:

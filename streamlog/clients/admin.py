@@ -10,22 +10,20 @@ import msgspec
 from streamlog.clients import offsets
 from streamlog.errors import ConfigError
 from streamlog.types import (
+    IsolationLevel,
+    LogDirDescription,
+    NewTopic,
     OffsetAndTimestamp,
     PartitionDescription,
+    ProducerDescription,
     TopicDescription,
     TopicPartition,
 )
 
 if TYPE_CHECKING:
     from streamlog.clients.stream_log import StreamLog
-
-
-class NewTopic(msgspec.Struct, frozen=True):
-    """A topic to create: `settings` in snake_case or in Kafka's dotted names."""
-
-    name: str
-    partitions: int = 1
-    settings: Mapping[str, Any] = {}
+    from streamlog.config import AlterConfigOp
+    from streamlog.config.config_entry import ConfigEntry
 
 
 class DirectoryDescription(msgspec.Struct, frozen=True):
@@ -49,8 +47,10 @@ class DirectoryDescription(msgspec.Struct, frozen=True):
 class Admin:
     """Made by `StreamLog.admin`. Thread-safe; it has no state of its own.
 
-    Raises what the single calls of `StreamLog` raise. What Kafka does for several topics in one
-    request happens one after the other here: an error leaves those before it done.
+    A call that changes several topics changes all of them or none, in one durable step: where
+    Kafka answers for each topic, the first that cannot be done is raised here, naming its topic,
+    and nothing was done. Who wants each by itself calls once for each. With `validate_only=True`
+    a call checks everything, changes nothing and returns what would be.
     """
 
     __slots__ = ("_log",)
@@ -60,28 +60,31 @@ class Admin:
 
     # Topics
 
-    def create_topics(self, topics: Iterable[NewTopic | str]) -> list[TopicDescription]:
-        """Create topics; a name alone gets one partition and default settings."""
-        created = []
-        for each in topics:
-            topic = NewTopic(each) if isinstance(each, str) else each
+    def create_topics(
+        self, topics: Iterable[NewTopic | str], *, validate_only: bool = False
+    ) -> list[TopicDescription]:
+        """Create topics, all or none; a name alone gets one partition and default settings.
+
+        Raises what `StreamLog.create_topic` raises.
+        """
+        wanted = [NewTopic(each) if isinstance(each, str) else each for each in topics]
+        for topic in wanted:
             if not isinstance(topic, NewTopic):
-                raise ConfigError(f"a NewTopic or a name is expected, not {each!r}", value=each)
-            created.append(
-                self._log.engine_for_writing().create_topic(
-                    topic.name, topic.partitions, topic.settings
-                )
-            )
-        return created
+                raise ConfigError(f"a NewTopic or a name is expected, not {topic!r}", value=topic)
+        return self._log.engine_for_writing().create_topics(wanted, validate_only=validate_only)
 
     def delete_topics(self, topics: Iterable[str]) -> None:
-        """Delete topics and their records."""
-        for name in _names(topics):
-            self._log.delete_topic(name)
+        """Delete topics and their records, all or none. Raises `UnknownTopicError`."""
+        self._log.engine_for_writing().delete_topics(_names(topics))
 
-    def create_partitions(self, totals: Mapping[str, int]) -> list[TopicDescription]:
-        """Let each topic have so many partitions in total."""
-        return [self._log.create_partitions(name, total) for name, total in totals.items()]
+    def create_partitions(
+        self, totals: Mapping[str, int], *, validate_only: bool = False
+    ) -> list[TopicDescription]:
+        """Let each topic have so many partitions in total, all or none.
+
+        Raises what `StreamLog.create_partitions` raises.
+        """
+        return self._log.engine_for_writing().grow_topics(totals, validate_only=validate_only)
 
     def list_topics(self, *, internal: bool = False) -> list[str]:
         """The names of all topics, sorted; internal ones when asked for."""
@@ -103,16 +106,53 @@ class Admin:
             for number in range(engine.topic(topic).partitions)
         ]
 
+    # Settings
+
+    def describe_configs(
+        self, topics: Iterable[str] | None = None
+    ) -> dict[str, dict[str, ConfigEntry]]:
+        """Every setting of these topics, or of all, by dotted name: `ConfigEntry` has its value,
+        where it comes from, what it means, and whether it has an effect here.
+
+        Raises `UnknownTopicError`.
+        """
+        engine = self._log.engine()
+        names = engine.topics() if topics is None else _names(topics)
+        return {name: engine.configs.describe(name) for name in names}
+
+    def alter_configs(
+        self,
+        changes: Mapping[str, Mapping[str, AlterConfigOp | Any]],
+        *,
+        validate_only: bool = False,
+    ) -> list[TopicDescription]:
+        """Change some settings of topics, all or none (Kafka's incremental alteration, KIP-339).
+
+        `changes` has by topic the settings to change, in snake_case or dotted; those not named
+        stay as they are. A value is set, None restores the default, `AlterConfigOp("append",
+        "compact")` and `"subtract"` change a list. The result is checked as a whole and is durable
+        when this returns. What is appended and read afterwards obeys it, in every process and
+        without reopening anything. Raises `UnknownTopicError`, `UnknownSettingError` naming the
+        nearest, `ConfigError` (`topic`, `name`, `value`, `allowed`), `ReadOnlyError`.
+        """
+        return self._log.engine_for_writing().alter_topics(changes, validate_only=validate_only)
+
     # Offsets
 
     def list_offsets(
-        self, timestamps: Mapping[TopicPartition, int]
+        self,
+        timestamps: Mapping[TopicPartition, int],
+        *,
+        isolation_level: IsolationLevel = "read_uncommitted",
     ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
         """Kafka's ListOffsets: the first record at or after a time in ms, None when there is none.
 
-        -1 stands for the end, -2 for the beginning, -3 for the record with the largest timestamp.
+        An `OffsetSpec` instead of a time stands for an end of the log or for the record with the
+        largest timestamp. With `isolation_level="read_committed"` a log ends where its first
+        undecided transaction begins. Raises `UnknownTopicError`, and `ConfigError` for what is
+        neither.
         """
-        return offsets.list_offsets(self._log.engine(), timestamps)
+        return offsets.list_offsets(self._log.engine(), timestamps, isolation_level)
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The first offset of each partition."""
@@ -121,6 +161,32 @@ class Admin:
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset that the next record of each partition gets."""
         return offsets.end_offsets(self._log.engine(), partitions)
+
+    # What is there
+
+    def describe_log_dirs(self) -> dict[str, LogDirDescription]:
+        """The directory by its path: how large its file system is, and what each partition takes.
+
+        One entry, in Kafka's shape: a directory is one of a broker's `log.dirs`.
+        """
+        from streamlog.broker.log_dirs import describe_log_dir
+
+        return {self._log.path: describe_log_dir(self._log.engine())}
+
+    def describe_producers(
+        self, partitions: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, list[ProducerDescription]]:
+        """The idempotent producers that each partition remembers, by id. Plain ones leave no trace.
+
+        Raises `UnknownTopicError`.
+        """
+        from streamlog.broker.active_producers import describe_producers
+
+        engine = self._log.engine()
+        return {
+            each: describe_producers(engine.partition(*each))
+            for each in offsets.checked_partitions(engine, partitions)
+        }
 
     # Repairs
 

@@ -117,18 +117,24 @@ def custom_partition(
     return int(partition)
 
 
-def wrong_timestamp(target: TopicTarget, timestamp: object, now_ms: int, name: str) -> Exception:
-    """The error for a timestamp that is not one, or outside the topic's bounds."""
+def checked_timestamp(target: TopicTarget, timestamp: object, now_ms: int, name: str) -> int:
+    """A timestamp within the topic's bounds as they are now (KIP-937); else an error says why."""
     if isinstance(timestamp, bool) or not isinstance(timestamp, int):
-        return TypeError(f"{name} must be int (ms since 1970) or None, "
-                         f"not {type(timestamp).__name__}")  # fmt: skip
-    if not 0 <= timestamp <= MAX_INT64:
-        reason = "ms since 1970 are not negative and fit in 64 bits"
-    elif timestamp < now_ms:
-        reason = f"it is more than message_timestamp_before_max_ms={target.before_max_ms} ago"
-    else:
+        raise TypeError(
+            f"{name} must be int (ms since 1970) or None, not {type(timestamp).__name__}"
+        )
+    if 0 <= timestamp <= MAX_INT64:
+        _look_again(target)
+        if target.append_time or (
+            now_ms - timestamp <= target.before_max_ms and timestamp - now_ms <= target.after_max_ms
+        ):
+            return timestamp
         reason = f"it is more than message_timestamp_after_max_ms={target.after_max_ms} ahead"
-    return InvalidTimestampError(
+        if timestamp < now_ms:
+            reason = f"it is more than message_timestamp_before_max_ms={target.before_max_ms} ago"
+    else:
+        reason = "ms since 1970 are not negative and fit in 64 bits"
+    raise InvalidTimestampError(
         f"{name}={timestamp} is not allowed for topic {target.topic!r}: {reason}",
         topic=target.topic,
         timestamp=timestamp,
@@ -136,12 +142,14 @@ def wrong_timestamp(target: TopicTarget, timestamp: object, now_ms: int, name: s
     )
 
 
-def keyless(target: TopicTarget) -> InvalidRecordError:
-    """The error for a record without a key in a compacted topic."""
-    return InvalidRecordError(
-        f"topic {target.topic!r} is compacted (cleanup_policy): every record needs a key",
-        topic=target.topic,
-    )
+def check_key(target: TopicTarget) -> None:
+    """Raise `InvalidRecordError` unless the topic, as it is now, takes records without a key."""
+    _look_again(target)
+    if target.requires_key:
+        raise InvalidRecordError(
+            f"topic {target.topic!r} is compacted (cleanup_policy): every record needs a key",
+            topic=target.topic,
+        )
 
 
 def check_record_size(target: TopicTarget, fixed: int) -> None:
@@ -152,8 +160,16 @@ def check_record_size(target: TopicTarget, fixed: int) -> None:
     """
     body = fixed + 2
     size = HEADER_SIZE + varint_size(body) + body
+    if size <= target.record_limit:
+        return
+    _look_again(target)
     if size > target.record_limit:
         raise too_large(target.topic, size, target.record_limit)
+
+
+def _look_again(target: TopicTarget) -> None:
+    """Before something is refused: another process may have changed the topic's settings."""
+    target.queues[0].accumulator.refresh_targets()
 
 
 def too_large(topic: str, size: int, limit: int) -> RecordTooLargeError:

@@ -45,6 +45,7 @@ def send_many(
 ) -> SendManyFuture:
     """See `Producer.send_many`."""
     target = producer.target_of(topic)
+    producer.refresh_targets()
     now_ms = producer.now_ms()
     choose = Chooser(producer, config, target, partition)
     columns = Columns(
@@ -112,7 +113,7 @@ class Columns:
         if HEADER_SIZE + MAX_RECORD_OVERHEAD + largest > target.record_limit:
             self._check_sizes(target)
         if target.requires_key and (self.keys is None or None in self.keys) and self.values:
-            raise arguments.keyless(target)
+            arguments.check_key(target)
         if self.timestamps is not None:
             self._check_timestamps(target, now_ms)
 
@@ -131,7 +132,7 @@ class Columns:
         for index, timestamp in enumerate(self.timestamps or ()):
             if timestamp is None or (type(timestamp) is int and earliest <= timestamp <= latest):
                 continue
-            raise arguments.wrong_timestamp(target, timestamp, now_ms, f"timestamps_ms[{index}]")
+            arguments.checked_timestamp(target, timestamp, now_ms, f"timestamps_ms[{index}]")
 
 
 def _column(values: Iterable[Any], name: str) -> tuple[Any, ...]:
@@ -202,7 +203,7 @@ def _send_piece(
 ) -> int:
     """Encode and write one piece; the bytes it took."""
     target = choose.target
-    limit = min(target.config.max_message_bytes, target.config.segment_bytes)
+    limit = target.config.max_batch_bytes
     total = 0
     for queue, indexes in choose.assign(piece):
         wire, parts = encode_many(

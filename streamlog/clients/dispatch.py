@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 
     from streamlog.broker.engine import Engine
     from streamlog.clock import Clock
-    from streamlog.config import ProducerConfig
+    from streamlog.config import ProducerConfig, TopicConfig
     from streamlog.storage.partition_log import PartitionLog
+    from streamlog.types import TopicDescription
 
 _ACKS_ALL = -1
 _ACKS_WRITTEN = 1
@@ -83,10 +84,11 @@ class Dispatcher(RecordAccumulator):
         with self._targets_lock:
             target = self._targets.get(topic)
             if target is None or target.gone:
-                description = self._engine.topic(topic)
+                description, config = self._look_up(topic)
                 refuse_internal(description)
                 target = TopicTarget(str(topic))
-                fill_target(target, description, self._config)
+                target.topic_id = description.topic_id
+                fill_target(target, config, self._config)
                 self._add_partitions(target, description.partitions)
                 target.sticky = self._random_below(description.partitions)
                 self._targets[topic] = target
@@ -97,15 +99,23 @@ class Dispatcher(RecordAccumulator):
             queue = PartitionQueue(self, target, partition, threading.Lock())
             target.queues.append(queue)
 
-    def _refresh_targets(self) -> None:
-        """Bring the targets up to date once the metadata moved; one comparison otherwise."""
+    def _look_up(self, topic: str) -> tuple[TopicDescription, TopicConfig]:
+        with self._engine.metadata.lock:  # both of the same topic, not of two of that name
+            return self._engine.topic(topic), self._engine.configs.of(topic)
+
+    def refresh_targets(self) -> None:
+        """Bring the targets, and the logs, up to date once the metadata moved.
+
+        One comparison otherwise.
+        """
         version = self._metadata_end()
         if version == self._metadata_version:
             return
         with self._targets_lock:
+            self._engine.refresh()
             for topic, target in list(self._targets.items()):
                 try:
-                    description = self._engine.topic(topic)
+                    description, config = self._look_up(topic)
                 except UnknownTopicError:
                     retire(target)
                 if not target.gone and description.topic_id != target.topic_id:
@@ -113,7 +123,7 @@ class Dispatcher(RecordAccumulator):
                 if target.gone:
                     del self._targets[topic]
                     continue
-                fill_target(target, description, self._config)
+                fill_target(target, config, self._config)
                 self._add_partitions(target, description.partitions)
             self._metadata_version = version
 
@@ -133,14 +143,14 @@ class Dispatcher(RecordAccumulator):
         Raises `TypeError`, and `UnknownTopicError` when there is none.
         """
         if type(partition) is int and partition >= 0:
-            self._refresh_targets()
+            self.refresh_targets()
             if partition < len(target.queues):
                 return target.queues[partition]
         raise arguments.wrong_partition(target, partition)
 
     def target_of(self, topic: str) -> TopicTarget:
         """The target of a topic, as `send` finds it. Raises `UnknownTopicError`."""
-        self._refresh_targets()
+        self.refresh_targets()
         target = self._targets.get(topic) if type(topic) is str else None
         return self._open_topic(topic) if target is None or target.gone else target
 
@@ -202,7 +212,7 @@ class Dispatcher(RecordAccumulator):
     def _drain_locked(self, queue: PartitionQueue, settled: list[ProducerBatch]) -> None:
         try:
             queue.owner = get_ident()
-            self._refresh_targets()
+            self.refresh_targets()
             while queue.sealed:
                 batch = queue.sealed[0]
                 settled.append(batch)
@@ -246,15 +256,30 @@ class Dispatcher(RecordAccumulator):
         if wire is None or base_offset is None:
             if self._config.enable_idempotence and queue.sequence is None:
                 queue.sequence = self._first_sequence()
-            wire = finish(batch, queue.target, queue.sequence)
-            now_ms = self._clock.now_ms()
-            outcome = produce.append(log, wire, acks=_ACKS_WRITTEN, now_ms=now_ms)
-            base_offset = outcome.base_offset
-            if queue.target.append_time:
-                batch.append_time_ms = now_ms
+            wire, base_offset = self._append_finished(queue, log, batch)
         if queue.sequence is not None:
             queue.sequence = written_sequence(wire).after(batch.count)
         self._note_written(queue, batch, base_offset)
+
+    def _append_finished(
+        self, queue: PartitionQueue, log: PartitionLog, batch: ProducerBatch
+    ) -> tuple[bytearray, int]:
+        """Finish and append one batch: its bytes, and the offset of its first record."""
+        while True:
+            config = queue.target.config
+            wire = finish(batch, queue.target, queue.sequence)
+            now_ms = self._clock.now_ms()
+            try:
+                outcome = produce.append(log, wire, acks=_ACKS_WRITTEN, now_ms=now_ms)
+            except RecordTooLargeError:
+                # Another thread may have heard of a lower limit since: finished again, it fits.
+                self.refresh_targets()
+                if queue.target.config is config:
+                    raise
+                continue
+            if queue.target.append_time:
+                batch.append_time_ms = now_ms
+            return wire, outcome.base_offset
 
     def _append_run(self, queue: PartitionQueue, log: PartitionLog) -> bool:
         """Append what can go together, or take up where that was interrupted; False if nothing.

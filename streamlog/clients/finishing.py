@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from streamlog.clients.arguments import too_large
+from streamlog.clients.splitting import refit
 from streamlog.record import layout
 from streamlog.record.checksum import crc32c
 from streamlog.record.compression import NONE, compress
@@ -31,43 +31,50 @@ class Sequence(NamedTuple):
 
 
 def finish(batch: ProducerBatch, target: TopicTarget, sequence: Sequence | None) -> bytearray:
-    """The bytes to append. Raises `RecordTooLargeError` when they do not compress enough."""
+    """The bytes to append: one batch, or several where the topic takes no larger ones any more.
+
+    Raises `RecordTooLargeError` when a record by itself is too large, compressed or not.
+    """
+    limit = target.config.max_batch_bytes
     if batch.parts is not None:  # encoded by `send_many`, CRC and all
         wire = batch.wire
         assert wire is not None, "released only once it is settled"
+        if len(wire) > limit:
+            wire, batch.parts = refit(wire, target)
+            batch.wire = wire
         if sequence is not None:
-            _number(wire, sequence)
+            _seal(wire, sequence)
         return wire
     wire = batch.close(target.codec)
     if target.codec != NONE:
         wire = _compressed(wire, target)
-    if sequence is not None:
-        _write_sequence(wire, 0, sequence)
-    _write_crc(wire, 0, len(wire))
+    if len(wire) > limit:
+        wire, _ = refit(wire, target)
+    _seal(wire, sequence)
     batch.wire = wire
     return wire
 
 
 def _compressed(plain: bytearray, target: TopicTarget) -> bytearray:
-    """The batch with its records compressed. `target.record_limit` is no limit here."""
+    """The batch with its records compressed."""
     with memoryview(plain) as view:
         payload = compress(target.codec, view[HEADER_SIZE:], target.level)
         wire = bytearray(view[:HEADER_SIZE])
     wire += payload
-    if len(wire) > target.config.max_message_bytes:
-        raise too_large(target.topic, len(wire), target.config.max_message_bytes)
     layout.INT32.pack_into(wire, LENGTH_AT, len(wire) - LOG_OVERHEAD)
     return wire
 
 
-def _number(wire: bytearray, sequence: Sequence) -> None:
-    """Write consecutive sequences into the encoded batches of `wire`, and their CRCs anew."""
+def _seal(wire: bytearray, sequence: Sequence | None) -> None:
+    """Write consecutive sequences, if any, into the batches of `wire`, and their CRCs."""
     position = 0
     while position < len(wire):
         size = layout.INT32.unpack_from(wire, position + LENGTH_AT)[0] + LOG_OVERHEAD
-        _write_sequence(wire, position, sequence)
+        if sequence is not None:
+            _write_sequence(wire, position, sequence)
+            count = layout.INT32.unpack_from(wire, position + layout.COUNT_AT)[0]
+            sequence = sequence.after(count)
         _write_crc(wire, position, size)
-        sequence = sequence.after(layout.INT32.unpack_from(wire, position + layout.COUNT_AT)[0])
         position += size
 
 

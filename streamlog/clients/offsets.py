@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from streamlog.broker.list_offsets import list_offset
 from streamlog.clients.subscription import checked_partition
 from streamlog.errors import ConfigError
-from streamlog.types import OffsetAndTimestamp, TopicPartition
+from streamlog.types import IsolationLevel, OffsetAndTimestamp, TopicPartition
 
 if TYPE_CHECKING:
     from streamlog.broker.engine import Engine
@@ -19,12 +19,14 @@ def beginning_offsets(
     engine: Engine, partitions: Iterable[TopicPartition]
 ) -> dict[TopicPartition, int]:
     """The first offset of each partition that can be read."""
-    return {each: _log(engine, each).log_start for each in _checked(engine, partitions)}
+    return {each: _log(engine, each).log_start for each in checked_partitions(engine, partitions)}
 
 
 def end_offsets(engine: Engine, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
     """The offset that the next record of each partition gets."""
-    return {each: _log(engine, each).high_watermark for each in _checked(engine, partitions)}
+    return {
+        each: _log(engine, each).high_watermark for each in checked_partitions(engine, partitions)
+    }
 
 
 def offsets_for_times(
@@ -45,16 +47,29 @@ def offsets_for_times(
 
 
 def list_offsets(
-    engine: Engine, timestamps: Mapping[TopicPartition, int]
+    engine: Engine,
+    timestamps: Mapping[TopicPartition, int],
+    isolation_level: IsolationLevel = "read_uncommitted",
 ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
-    """Kafka's ListOffsets: a time in ms, or -1 the end, -2 the beginning, -3 the largest time."""
+    """Kafka's ListOffsets: for each partition a time in ms, or an `OffsetSpec`."""
+    if isolation_level not in get_args(IsolationLevel):
+        allowed = " or ".join(get_args(IsolationLevel))
+        raise ConfigError(
+            f"isolation_level={isolation_level!r} is not allowed: it must be {allowed}",
+            name="isolation_level",
+            value=isolation_level,
+            allowed=allowed,
+        )
     return {
-        each: list_offset(_log(engine, each), timestamps[each])
-        for each in _checked(engine, timestamps)
+        each: list_offset(_log(engine, each), timestamps[each], isolation_level)
+        for each in checked_partitions(engine, timestamps)
     }
 
 
-def _checked(engine: Engine, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
+def checked_partitions(
+    engine: Engine, partitions: Iterable[TopicPartition]
+) -> list[TopicPartition]:
+    """The partitions themselves. Raises `UnknownTopicError` unless all of them are there."""
     return [checked_partition(each, engine.topic) for each in partitions]
 
 

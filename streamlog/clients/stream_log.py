@@ -120,7 +120,8 @@ class StreamLog:
     # Topics
 
     def create_topic(self, name: str, partitions: int = 1, **settings: Any) -> TopicDescription:
-        """Create a topic, durably. Settings are Kafka's topic settings in snake_case.
+        """Create a topic, durably. Settings are Kafka's topic settings in snake_case, or dotted
+        as in `**{"cleanup.policy": "compact"}`.
 
         Raises `InvalidTopicError`, `TopicExistsError` (also for a name that differs from
         another's only by `.` against `_`), `UnknownSettingError`, `ConfigError`, `ReadOnlyError`.
@@ -141,6 +142,15 @@ class StreamLog:
         `ConfigError` unless it is more than there are.
         """
         return self.engine_for_writing().create_partitions(name, partitions)
+
+    def alter_topic(self, name: str, **settings: Any) -> TopicDescription:
+        """Change these settings of a topic, durably; None restores a default.
+
+        What is appended and read afterwards obeys them, in every process and without reopening
+        anything. `Admin.alter_configs` does more. Raises `UnknownTopicError`,
+        `UnknownSettingError`, `ConfigError` (nothing is changed then), `ReadOnlyError`.
+        """
+        return self.engine_for_writing().alter_topics({name: settings})[0]
 
     def topics(self) -> dict[str, TopicDescription]:
         """Every topic by name, internal ones included."""

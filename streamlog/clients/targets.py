@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamlog.config import TopicConfig
 from streamlog.errors import InvalidTopicError, UnknownTopicError
 from streamlog.record.compression import GZIP, LZ4, NONE, ZSTD, codec_named
 from streamlog.record.layout import MAX_INT32
 
 if TYPE_CHECKING:
     from streamlog.clients.accumulators import TopicTarget
-    from streamlog.config import ProducerConfig
+    from streamlog.config import ProducerConfig, TopicConfig
     from streamlog.types import TopicDescription
 
 
@@ -31,14 +30,10 @@ def refuse_internal(description: TopicDescription) -> None:
         )
 
 
-def fill_target(
-    target: TopicTarget, description: TopicDescription, producer: ProducerConfig
-) -> None:
-    """Take a topic's settings over into its target; queues are the caller's."""
-    config = TopicConfig.from_overrides(description.settings)
+def fill_target(target: TopicTarget, config: TopicConfig, producer: ProducerConfig) -> None:
+    """Take a topic's settings over into its target; id and queues are the caller's."""
     codec = _codec(config, producer)
-    limit = min(config.max_message_bytes, config.segment_bytes)
-    target.topic_id = description.topic_id
+    limit = config.max_batch_bytes
     target.config = config
     target.codec = codec
     target.level = _level(config, codec)

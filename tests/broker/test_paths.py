@@ -22,6 +22,7 @@ from streamlog.errors import (
 from streamlog.record import TimestampType
 from streamlog.record.kernel import RecordBatch, RecordBatchBuilder
 from streamlog.storage.filesystem import Filesystem
+from streamlog.types import OffsetSpec
 from tests.broker.conftest import append, batch, read
 
 
@@ -216,7 +217,7 @@ def test_an_error_ends_the_wait_and_spares_the_others(engine: Engine) -> None:
 
 def test_offsets_by_time_and_at_the_ends(engine: Engine) -> None:
     log = make(engine)
-    assert list_offsets.list_offset(log, list_offsets.MAX_TIMESTAMP) is None
+    assert list_offsets.list_offset(log, OffsetSpec.MAX_TIMESTAMP) is None
     assert list_offsets.list_offset(log, 0) is None
     for timestamp in (10, 30, 20):
         append(log, b"x", timestamp=timestamp)
@@ -225,9 +226,9 @@ def test_offsets_by_time_and_at_the_ends(engine: Engine) -> None:
         found = list_offsets.list_offset(log, timestamp)
         return None if found is None else (found.offset, found.timestamp)
 
-    assert at(list_offsets.EARLIEST) == (0, -1)
-    assert at(list_offsets.LATEST) == (3, -1)
-    assert at(list_offsets.MAX_TIMESTAMP) == (1, 30)
+    assert at(OffsetSpec.EARLIEST) == (0, -1)
+    assert at(OffsetSpec.LATEST) == (3, -1)
+    assert at(OffsetSpec.MAX_TIMESTAMP) == (1, 30)
     assert [at(timestamp) for timestamp in (0, 10, 11, 30, 31)] == [
         (0, 10),
         (0, 10),
@@ -236,7 +237,7 @@ def test_offsets_by_time_and_at_the_ends(engine: Engine) -> None:
         None,
     ]
     with pytest.raises(ConfigError):
-        at(-4)
+        at(-7)
 
 
 def test_a_position_of_another_epoch_is_told_that_the_log_lost_its_tail(engine: Engine) -> None:

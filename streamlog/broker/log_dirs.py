@@ -9,11 +9,14 @@ from streamlog.storage.names import LOG, parse_segment_name, partition_directory
 from streamlog.types import LogDirDescription, ReplicaInfo, TopicPartition
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from streamlog.broker.engine import Engine
     from streamlog.storage.filesystem import Filesystem
+    from streamlog.types import TopicDescription
 
 
-def describe_log_dir(engine: Engine) -> LogDirDescription:
+def describe_log_dir(engine: Engine, topics: Iterable[TopicDescription]) -> LogDirDescription:
     """The engine's directory. A partition that nothing was ever written to takes 0 bytes."""
     filesystem, path = engine.filesystem, engine.place.path
     space = filesystem.space(path)
@@ -21,7 +24,7 @@ def describe_log_dir(engine: Engine) -> LogDirDescription:
         TopicPartition(topic.name, partition): ReplicaInfo(
             _size(filesystem, f"{path}/{partition_directory_name(topic.name, partition)}")
         )
-        for topic in engine.topics().values()
+        for topic in topics
         for partition in range(topic.partitions)
     }
     return LogDirDescription(space.total, space.usable, replicas)

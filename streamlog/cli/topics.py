@@ -10,7 +10,8 @@ from streamlog.cli.arguments import add_json, positive, setting, settings_of
 from streamlog.cli.output import Output, count_text, size_text
 
 if TYPE_CHECKING:
-    from streamlog.types import PartitionDescription, TopicDescription
+    from streamlog.config.config_entry import ConfigEntry
+    from streamlog.types import LogDirDescription, PartitionDescription, TopicDescription
 
 DESCRIPTION = """\
 List, create, describe and delete topics.
@@ -138,15 +139,20 @@ def run_describe(arguments: argparse.Namespace, output: Output) -> int:
     with streamlog.open(arguments.directory, create=False, read_only=True) as log:
         names = arguments.topics or log.admin.list_topics(internal=True)
         for index, topic in enumerate(log.admin.describe_topics(names).values()):
+            (directory,) = log.admin.describe_log_dirs([topic.name]).values()
             described = [
-                _partition(each, log.path) for each in log.admin.describe_partitions(topic.name)
+                _partition(each, directory) for each in log.admin.describe_partitions(topic.name)
             ]
+            configs = log.admin.describe_configs([topic.name])[topic.name]
             if arguments.json:
-                output.json_object({**topic._asdict(), "partitions": described})
+                idle = {
+                    name: configs[name].reason for name in topic.settings if _idle(configs[name])
+                }
+                output.json_object({**topic._asdict(), "idle": idle, "partitions": described})
             else:
                 if index:
                     output.line()
-                _describe(topic, described, output)
+                _describe(topic, configs, described, output)
         if not names and not arguments.json:
             output.line("no topics")
     return 0
@@ -168,33 +174,36 @@ def run_delete(arguments: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-def _partition(partition: PartitionDescription, directory: str) -> dict[str, Any]:
+def _partition(partition: PartitionDescription, directory: LogDirDescription) -> dict[str, Any]:
     """What there is to say of a partition. How far it is synced a reader cannot know."""
+    from streamlog.types import TopicPartition
+
+    place = TopicPartition(partition.topic, partition.partition)
     return {
         "partition": partition.partition,
         "leader_epoch": partition.leader_epoch,
         "log_start": partition.log_start,
         "log_end": partition.log_end,
         "high_watermark": partition.high_watermark,
-        "size": _size(f"{directory}/{partition.topic}-{partition.partition}"),
+        "size": directory.replica_infos[place].size,
         "poisoned": os.strerror(partition.poisoned) if partition.poisoned else None,
     }
 
 
-def _size(folder: str) -> int:
-    """The bytes of a partition's segments; 0 for a folder that is not there yet."""
-    try:
-        with os.scandir(folder) as entries:
-            return sum(entry.stat().st_size for entry in entries if entry.name.endswith(".log"))
-    except FileNotFoundError:
-        return 0
-
-
-def _describe(topic: TopicDescription, partitions: list[dict[str, Any]], output: Output) -> None:
+def _describe(
+    topic: TopicDescription,
+    configs: dict[str, ConfigEntry],
+    partitions: list[dict[str, Any]],
+    output: Output,
+) -> None:
     kind = ", internal" if topic.internal else ""
     output.line(f"{topic.name}  (id {topic.topic_id}{kind})")
-    for name, value in sorted(topic.settings.items()):
-        output.line(f"  {name}={value}")
+    for entry in configs.values():
+        if entry.name in topic.settings:
+            note = f"  (no effect here: {entry.reason})" if _idle(entry) else ""
+            output.line(f"  {entry.name}={entry.value}{note}")
+        elif entry.value != entry.default:
+            output.line(f"  {entry.name}={entry.value}  (a broker's default, for all topics)")
     rows = [
         (
             each["partition"],
@@ -208,6 +217,11 @@ def _describe(topic: TopicDescription, partitions: list[dict[str, Any]], output:
         for each in partitions
     ]
     output.table(("PARTITION", "START", "END", "RECORDS", "SIZE", "EPOCH", "STATE"), rows)
+
+
+def _idle(entry: ConfigEntry) -> bool:
+    """Whether a setting is only kept for a broker that takes the directory over."""
+    return not entry.is_honoured and entry.reason != ""
 
 
 def _settings(topic: TopicDescription) -> str:

@@ -71,6 +71,7 @@ class Admin:
         for topic in wanted:
             if not isinstance(topic, NewTopic):
                 raise ConfigError(f"a NewTopic or a name is expected, not {topic!r}", value=topic)
+            _check_mapping(topic.settings, f"the settings of {topic.name!r}")
         return self._log.engine_for_writing().create_topics(wanted, validate_only=validate_only)
 
     def delete_topics(self, topics: Iterable[str]) -> None:
@@ -84,6 +85,7 @@ class Admin:
 
         Raises what `StreamLog.create_partitions` raises.
         """
+        _check_mapping(totals, "totals, by topic,")
         return self._log.engine_for_writing().grow_topics(totals, validate_only=validate_only)
 
     def list_topics(self, *, internal: bool = False) -> list[str]:
@@ -135,6 +137,9 @@ class Admin:
         without reopening anything. Raises `UnknownTopicError`, `UnknownSettingError` naming the
         nearest, `ConfigError` (`topic`, `name`, `value`, `allowed`), `ReadOnlyError`.
         """
+        _check_mapping(changes, "changes, by topic,")
+        for name, settings in changes.items():
+            _check_mapping(settings, f"the settings of {name!r}")
         return self._log.engine_for_writing().alter_topics(changes, validate_only=validate_only)
 
     # Offsets
@@ -164,14 +169,18 @@ class Admin:
 
     # What is there
 
-    def describe_log_dirs(self) -> dict[str, LogDirDescription]:
+    def describe_log_dirs(
+        self, topics: Iterable[str] | None = None
+    ) -> dict[str, LogDirDescription]:
         """The directory by its path: how large its file system is, and what each partition takes.
 
-        One entry, in Kafka's shape: a directory is one of a broker's `log.dirs`.
+        Partitions of these topics, or of all. One entry, in Kafka's shape: a directory is one of a
+        broker's `log.dirs`. Raises `UnknownTopicError`.
         """
         from streamlog.broker.log_dirs import describe_log_dir
 
-        return {self._log.path: describe_log_dir(self._log.engine())}
+        described = self.describe_topics(topics).values()
+        return {self._log.path: describe_log_dir(self._log.engine(), described)}
 
     def describe_producers(
         self, partitions: Iterable[TopicPartition]
@@ -218,7 +227,16 @@ class Admin:
         )
 
 
+def _check_mapping(value: object, what: str) -> None:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{what} are a mapping, not {value!r}", value=value)
+
+
 def _names(topics: Iterable[str]) -> list[str]:
     if isinstance(topics, str):
         raise ConfigError(f"a list of topics is expected, not the string {topics!r}", value=topics)
-    return list(topics)
+    names = list(topics)
+    for name in names:
+        if not isinstance(name, str):
+            raise ConfigError(f"a topic's name is a str, not {name!r}", value=name)
+    return names

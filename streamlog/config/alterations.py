@@ -46,6 +46,8 @@ def alter_topic_settings(
     altered = dict(stored)
     given: set[str] = set()
     for spelled, change in changes.items():
+        if not isinstance(spelled, str):
+            raise ConfigError(f"a setting's name is a str, not {spelled!r}", value=spelled)
         dotted, name = spelled.replace("_", "."), spelled.replace(".", "_")
         if dotted in given:
             raise ConfigError(

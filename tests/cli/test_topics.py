@@ -53,6 +53,21 @@ def test_describe(run: Run, directory: Path) -> None:
     assert [topic["name"] for topic in everything] == ["odd", "orders"]
 
 
+def test_describe_says_which_settings_are_idle(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "new"
+    config = ("min.insync.replicas=2", "cleanup.policy=compact, delete", "flush_ms=5")
+    given = [word for each in config for word in ("--config", each)]
+    assert run("topics", "create", path, "a", *given).code == 0
+    assert run("topics", "describe", path, "a").lines[1:4] == [
+        "  cleanup.policy=compact,delete",
+        "  flush.ms=5",
+        "  min.insync.replicas=2  (no effect here: a directory is its partitions' only replica)",
+    ]
+    (topic,) = run("topics", "describe", path, "a", "--json").objects
+    assert topic["settings"]["min.insync.replicas"] == "2"
+    assert topic["idle"] == {"min.insync.replicas": "a directory is its partitions' only replica"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -109,6 +109,31 @@ TOPICS = [
     Case(lambda log, _: log.create_partitions("flights", 1), errors.ConfigError, "grow"),
     Case(lambda log, _: log.create_partitions("nope", 3), errors.UnknownTopicError, "nope"),
     Case(lambda log, _: log.admin.recover_partition("no", 0), errors.UnknownTopicError, "no"),
+    Case(lambda log, _: log.alter_topic("nope", flush_ms=5), errors.UnknownTopicError, "nope"),
+    Case(lambda log, _: log.alter_topic("flights", flush=5), errors.UnknownSettingError, "flush"),
+    Case(lambda log, _: log.alter_topic("flights", flush_ms=ODD), errors.ConfigError, "odd"),
+    Case(lambda log, _: log.alter_topic("flights", flush_ms=-1), errors.ConfigError, "from 0"),
+    *(
+        Case(lambda log, _, w=w: log.admin.alter_configs(w), errors.ConfigError, said)
+        for w, said in (
+            (["flights"], "mapping"),
+            ({"flights": 5}, "mapping"),
+            ({"flights": {5: 5}}, "5"),
+            ({"flights": {"flush_ms": streamlog.AlterConfigOp("up", 5)}}, "append"),
+            ({"flights": {"flush_ms": streamlog.AlterConfigOp("append", 5)}}, "no list"),
+            ({"flights": {"cleanup_policy": streamlog.AlterConfigOp("append", 5)}}, "compact"),
+        )
+    ),
+    Case(lambda log, _: log.admin.create_partitions([1]), errors.ConfigError, "mapping"),
+    Case(
+        lambda log, _: log.admin.create_topics([streamlog.NewTopic("new", 1, 5)]),
+        errors.ConfigError,
+        "mapping",
+    ),
+    Case(lambda log, _: log.admin.delete_topics([["flights"]]), errors.ConfigError, "str"),
+    Case(lambda log, _: log.admin.describe_configs([5]), errors.ConfigError, "str"),
+    Case(lambda log, _: log.admin.list_offsets({("flights", 0): -9}), errors.ConfigError, "LATEST"),
+    Case(lambda log, _: log.admin.describe_producers([5]), errors.ConfigError, "TopicPartition"),
 ]
 
 READING = [

@@ -37,11 +37,12 @@ def gather(queue: PartitionQueue) -> Run | None:
     """
     if queue.target.append_time or queue.sequence is not None:
         return None
+    limit = min(_RUN_BYTES, queue.target.config.segment_bytes)
     batches: list[ProducerBatch] = []
     size = 0
     for batch in queue.sealed:
         fresh = batch.state == SEALED and batch.parts is None and batch.wire is None
-        if not fresh or size + batch.size > _RUN_BYTES:
+        if not fresh or size + batch.size > limit:
             break
         batches.append(batch)
         size += batch.size

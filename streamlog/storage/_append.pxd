@@ -6,6 +6,7 @@ from streamlog.storage._handle cimport PartitionHandle, Result
 cdef struct Walk:
     # What one pass over the incoming batches found.
     int64_t offsets
+    int64_t largest_batch
     int64_t largest_timestamp
 
 

@@ -23,7 +23,7 @@ cdef bint walk_batches(unsigned char* data, int64_t size, Walk* walk) noexcept n
     """Whether `data` is whole version-2 batches; what they amount to."""
     cdef int64_t at = 0, length
     cdef int last_delta
-    walk.offsets = 0
+    walk.offsets = walk.largest_batch = 0
     walk.largest_timestamp = -1
     while at < size:
         if size - at < HEADER:
@@ -32,6 +32,7 @@ cdef bint walk_batches(unsigned char* data, int64_t size, Walk* walk) noexcept n
         last_delta = sl_get32(data + at + 23)
         if length < HEADER or length > size - at or data[at + 16] != 2 or last_delta < 0:
             return False
+        walk.largest_batch = max(walk.largest_batch, length)
         walk.largest_timestamp = max(walk.largest_timestamp, sl_get64(data + at + 35))
         walk.offsets += <int64_t> last_delta + 1
         at += length
@@ -122,7 +123,9 @@ cdef class PartitionWriter(PartitionHandle):
             return BEHIND_PRODUCERS
         if not walk_batches(data, size, &walk):
             return MALFORMED
-        if size > self.segment_bytes:
+        # Batches that together are more than a segment get one of their own: they stay together.
+        if walk.largest_batch > self.segment_bytes or size > INT32_MAX:
+            result.detail = walk.largest_batch
             return TOO_LARGE
         if self.roll_is_due(state, size, &walk, now_ms):
             code = self.roll_locked(now_ms, result)

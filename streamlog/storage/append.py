@@ -108,8 +108,10 @@ class PartitionWriter(PartitionHandle):
             batches = []
         if not batches:
             return AppendResult(codes.MALFORMED, state.log_end, state.log_end, False, 0)
-        if len(data) > self.segment_bytes:
-            return AppendResult(codes.TOO_LARGE, state.log_end, state.log_end, False, 0)
+        # Batches that together are more than a segment get one of their own: they stay together.
+        largest = max(batch.size for batch in batches)
+        if largest > self.segment_bytes or len(data) > _LARGEST_INT32:
+            return AppendResult(codes.TOO_LARGE, state.log_end, state.log_end, False, largest)
         rolled = self._roll_is_due(state, len(data), batches, now_ms)
         if rolled:
             code, detail = self._roll_locked(state, now_ms)

@@ -41,11 +41,11 @@ def append_failed(log: PartitionLog, result: AppendResult, size: int) -> Streaml
     if result.code == codes.TOO_LARGE:
         limit = log.config.segment_bytes
         return RecordTooLargeError(
-            f"{size} bytes for {log.topic}-{log.partition} are more than a whole segment "
-            f"({limit} bytes); raise segment_bytes or send less at once",
+            f"a batch of {result.detail} bytes is more than a whole segment of "
+            f"{log.topic}-{log.partition} ({limit}); raise segment_bytes or send less at once",
             topic=log.topic,
             partition=log.partition,
-            size=size,
+            size=result.detail,
             limit=limit,
         )
     if result.code == codes.MALFORMED:

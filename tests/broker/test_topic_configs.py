@@ -301,3 +301,23 @@ def test_an_image_resolves_settings_once() -> None:
         image.replay(record)
     assert image.topic_defaults() == {"min.insync.replicas": "1"}
     assert image.reconfigured == set()
+
+
+# -------------------------------------------------------------------- topics that go
+
+
+def test_who_has_a_deleted_topic_open_closes_in_peace(engines: tuple[Engine, Engine]) -> None:
+    """What it had written and not synced is of no use to anybody any more."""
+    engine, other = engines
+    for partition in (0, 1):
+        log = other.partition("a", partition)
+        for _ in range(3):
+            append(log, b"x" * 1000)
+    engine.alter_topics({"a": {"internal_segment_bytes": 1500}})
+    other.refresh()
+    append(other.partition("a", 1), b"x" * 1000)
+    kept = other.partition("a", 0)
+    engine.delete_topic("a")
+    kept.close()
+    other.create_topic("b")
+    append(other.partition("b", 0), b"y", acks=-1)

@@ -11,10 +11,16 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 import streamlog
-from streamlog.errors import ForkedHandleError, StreamlogError
+from streamlog.errors import (
+    ForkedHandleError,
+    RecordTooLargeError,
+    StreamlogError,
+    UnknownTopicError,
+)
 from tests.multiprocess.saying import answer
 
 
@@ -180,6 +186,75 @@ def _use_in_child(log: Any, producer: Any, consumer: Any, lingering: Any) -> dic
     found["read"] = str([value.decode() for value in _values(log)])
     log.close()
     return found
+
+
+def send_what_is_allowed(pipe: int, path: str, size: int) -> None:
+    """Send the same record over and over; say when that begins to be refused, or to be accepted."""
+    with streamlog.open(path) as log:
+        producer = log.producer(acks=1, linger_ms=0)
+        said = ""
+        while said != "gone":
+            try:
+                producer.send("flights", b"x" * size).result()
+                outcome = "accepted"
+            except RecordTooLargeError:
+                outcome = "refused"
+            except UnknownTopicError:
+                outcome = "gone"
+            if outcome != said:
+                said = outcome
+                answer(pipe, said)
+        stop_here(pipe, "stopped")
+        with suppress(UnknownTopicError):  # the last word on the old one, if that was not said
+            answer(pipe, producer.send("flights", b"x").result().offset)
+            return
+        answer(pipe, producer.send("flights", b"x").result().offset)
+
+
+def send_everywhere(pipe: int, path: str, partitions: int) -> None:
+    """Send records without keys until all partitions have some; say each when it is reached."""
+    reached: set[int] = set()
+    with streamlog.open(path) as log, log.producer(acks=1, batch_size=1) as producer:
+        while len(reached) < partitions:
+            partition = producer.send("flights", b"x").result().partition
+            if partition not in reached:
+                reached.add(partition)
+                answer(pipe, partition)
+
+
+def send_numbers(pipe: int, path: str, count: int) -> None:
+    """Send numbers, some one by one and some by the hundred; say what failed."""
+    with streamlog.open(path) as log, log.producer(acks=1, linger_ms=1) as producer:
+        answer(pipe, "begun")
+        failed: list[str] = []
+        for start in range(0, count, 200):
+            futures = [producer.send("flights", _number(start + n)) for n in range(100)]
+            values = [_number(start + n) for n in range(100, 200)]
+            many = producer.send_many("flights", values)
+            offsets = [future.result().offset for future in futures if not future.exception()]
+            failed += [str(future.exception()) for future in futures if future.exception()]
+            failed += [str(many.exception())] if many.exception() else []
+            if not failed:
+                assert offsets == list(range(start, start + 100))
+                assert many.result()[0].base_offset == start + 100
+    answer(pipe, failed[:3])
+
+
+def follow_numbers(pipe: int, path: str, count: int) -> None:
+    """Read numbers as they come; say the first that is out of place, or how many there were."""
+    with streamlog.open(path) as log, log.consumer("flights") as consumer:
+        answer(pipe, "listening")
+        for expected, record in enumerate(consumer):
+            if record.value != _number(expected):
+                answer(pipe, f"{record.value!r} instead of {expected} at {record.offset}")
+                return
+            if expected + 1 == count:
+                break
+    answer(pipe, count)
+
+
+def _number(number: int) -> bytes:
+    return b"%d" % number + b"." * (number % 97)
 
 
 def _values(log: streamlog.StreamLog) -> list[bytes]:

@@ -147,8 +147,20 @@ class TestRolling:
         assert len(set(lengths)) > 15
 
     def test_more_than_a_segment_is_refused(self, partition: Partition) -> None:
-        result = partition.writer(segment_bytes=100).append(batch(3))
-        assert result.code == codes.TOO_LARGE
+        one = batch(3)
+        result = partition.writer(segment_bytes=len(one) - 1).append(batch() + one)
+        assert (result.code, result.detail) == (codes.TOO_LARGE, len(one))
+
+    def test_batches_that_are_more_than_a_segment_together_get_one(
+        self, partition: Partition
+    ) -> None:
+        one = batch(3)
+        writer = partition.writer(segment_bytes=len(one))
+        append_all(writer, batch(3), batch(3) + batch(3) + batch(3), batch(3))
+        assert sorted(name for name in partition.files() if name.endswith(".log")) == [
+            f"{base:020}.log" for base in (0, 3, 12)
+        ]
+        assert len(partition.read(f"{3:020}.log")) == 3 * len(one)
 
     def test_another_process_finds_its_files_stale_and_goes_on(self, partition: Partition) -> None:
         one = batch(3)

@@ -7,6 +7,7 @@ in the order in which they were sent, all that were promised and none that was n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from streamlog.broker import produce
@@ -20,10 +21,22 @@ class BrokenPromiseError(AssertionError):
 
 
 class TopicChange(NamedTuple):
-    """A topic that was created with some partitions, or (0 of them) deleted."""
+    """A topic that was created with some partitions, (0 of them) deleted, or (None) altered.
+
+    `settings` are those that it was given, as they are stored; None takes one away.
+    """
 
     topic: str
+    partitions: int | None
+    settings: Mapping[str, str | None] = {}
+
+
+class TopicState(NamedTuple):
+    """A topic as some changes leave it; `created` is the number of the one that made it."""
+
+    created: int
     partitions: int
+    settings: dict[str, str]
 
 
 class LogPromise(NamedTuple):
@@ -78,7 +91,11 @@ class Ledger:
         )
 
     def key(self, topic: str, partition: int) -> LogKey:
-        created = [at for at, change in enumerate(self.changes) if change.topic == topic]
+        created = [
+            at
+            for at, change in enumerate(self.changes)
+            if change.topic == topic and change.partitions
+        ]
         return created[-1], partition
 
     def send(self, key: LogKey, values: list[bytes]) -> None:
@@ -127,9 +144,9 @@ class Ledger:
         after.changes = self.changes[:done]
         after.changes_done = done
         after.producer_ids = self.producer_ids
-        for topic, created in topics.items():
-            for partition in range(self.changes[created].partitions):
-                key = (created, partition)
+        for topic, state in topics.items():
+            for partition in range(state.partitions):
+                key = (state.created, partition)
                 log = engine.partition(topic, partition)
                 promise = self.logs.get(key, LogPromise())
                 found = _surviving_records(log, self.values.get(key, []), promise.written)
@@ -140,21 +157,30 @@ class Ledger:
                     after.logs[key] = LogPromise(found, found, log.synced_end)
         return after
 
-    def _surviving_topics(self, engine: Engine) -> tuple[int, dict[str, int]]:
-        """How many topic changes survived; each topic with the change that created it."""
-        found = {name: topic.partitions for name, topic in engine.topics().items()}
+    def _surviving_topics(self, engine: Engine) -> tuple[int, dict[str, TopicState]]:
+        """How many topic changes survived; each topic as they leave it."""
+        found = {name: (each.partitions, each.settings) for name, each in engine.topics().items()}
         for done in range(len(self.changes), self.changes_done - 1, -1):
-            topics: dict[str, int] = {}
-            for at, change in enumerate(self.changes[:done]):
-                if change.partitions:
-                    topics[change.topic] = at
-                else:
-                    del topics[change.topic]
-            if {name: self.changes[at].partitions for name, at in topics.items()} == found:
+            topics = _topics_after(self.changes[:done])
+            if {name: (each.partitions, each.settings) for name, each in topics.items()} == found:
                 return done, topics
         raise BrokenPromiseError(
             f"topics are {found} after {self.changes_done} to {len(self.changes)} of {self.changes}"
         )
+
+
+def _topics_after(changes: list[TopicChange]) -> dict[str, TopicState]:
+    topics: dict[str, TopicState] = {}
+    for at, change in enumerate(changes):
+        if change.partitions == 0:
+            del topics[change.topic]
+            continue
+        if change.partitions is not None:
+            topics[change.topic] = TopicState(at, change.partitions, {})
+        merged = {**topics[change.topic].settings, **change.settings}
+        settings = {name: value for name, value in merged.items() if value is not None}
+        topics[change.topic] = topics[change.topic]._replace(settings=settings)
+    return topics
 
 
 def _surviving_records(log: PartitionLog, values: list[bytes], least: int) -> int:

@@ -97,6 +97,28 @@ def topics_come_and_go(world: World) -> None:
     world.close()
 
 
+def settings_change(world: World) -> None:
+    """Sizes and codecs change under the appends, by this process and by another."""
+    world.open()
+    world.create("a", internal_segment_bytes=4000)
+    world.append(acks=1)
+    world.alter(internal_segment_bytes=1500, index_interval_bytes=0, flush_messages=9)
+    for _ in range(3):
+        world.append(acks=1)
+    world.alter(compression_type="zstd", internal_segment_bytes=None)
+    world.append()
+    world.open()
+    world.alter(flush_messages=None, compression_type=None, index_interval_bytes=100)
+    world.append(acks=1)
+    world.switch()
+    world.append(acks=1)
+    world.alter(internal_segment_bytes=1200, message_timestamp_type="LogAppendTime")
+    world.append()
+    world.close()
+    world.append(acks=1)
+    world.close()
+
+
 def idempotent_producers(world: World) -> None:
     """Batches with sequence numbers, some sent twice; a snapshot at the close."""
     world.open()
@@ -220,6 +242,7 @@ STORIES = {
         closes,
         two_topics,
         topics_come_and_go,
+        settings_change,
         idempotent_producers,
         broker_between,
         unsynced_appends,
@@ -266,7 +289,13 @@ def _random_step(world: World, draw: random.Random, topics: dict[str, int]) -> N
         world.forget_producers()
     elif step < 0.9:
         world.die()
-    elif step < 0.95 and topics:
+    elif step < 0.93 and topics:
+        world.alter(
+            draw.choice(sorted(topics)),
+            internal_segment_bytes=draw.choice((None, 1500, 3000)),
+            compression_type=draw.choice((None, "gzip")),
+        )
+    elif step < 0.96 and topics:
         topic = draw.choice(sorted(topics))
         world.delete(topic)
         del topics[topic]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from streamlog.broker.topic_configs import TopicConfigs
 from streamlog.storage import halved_scan, segment_scan, unclean_recovery
 from streamlog.testing.memory_filesystem import MemoryFilesystem
 from tests.crash import forgetting
@@ -109,3 +110,29 @@ def test_believing_the_slots_after_a_power_cut_is_caught() -> None:
 def test_a_recovery_that_cuts_nothing_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unclean_recovery, "cut_tail", lambda *_: unclean_recovery.TornTail())
     assert explore("appends") is not None
+
+
+def test_settings_that_are_not_synced_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = TopicConfigs.alter
+
+    def alter(self: Any, changes: Any, **how: Any) -> Any:
+        change = self._metadata.change
+        with monkeypatch.context() as patch:
+            patch.setattr(self._metadata, "change", lambda decide, **_: change(decide, sync=False))
+            return genuine(self, changes, **how)
+
+    monkeypatch.setattr(TopicConfigs, "alter", alter)
+    assert explore("settings_change") is not None
+
+
+def test_settings_that_change_one_by_one_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = TopicConfigs.alter
+
+    def alter(self: Any, changes: Any, **how: Any) -> Any:
+        ((topic, settings),) = changes.items()
+        for name, value in settings.items():
+            found = genuine(self, {topic: {name: value}}, **how)
+        return found
+
+    monkeypatch.setattr(TopicConfigs, "alter", alter)
+    assert explore("settings_change") is not None

@@ -10,7 +10,7 @@ import pytest
 from streamlog.broker import produce
 from streamlog.broker.directory import find_place
 from streamlog.broker.engine import Engine, open_for_writing
-from streamlog.config import OpenConfig
+from streamlog.config import OpenConfig, parse_topic_settings
 from streamlog.errors import PartitionPoisonedError
 from streamlog.record.kernel import RecordBatchBuilder
 from streamlog.storage.names import CLEAN, LOG, partition_directory_name
@@ -158,8 +158,17 @@ class World:
     # ---------------------------------------------------------------- topics
 
     def create(self, topic: str, partitions: int = 1, **settings: object) -> None:
-        self._change_topics(TopicChange(topic, partitions))
+        self._change_topics(TopicChange(topic, partitions, parse_topic_settings(settings)))
         self.engine.create_topic(topic, partitions, settings)
+        self._changed_topics()
+
+    def alter(self, topic: str = "a", **settings: object) -> None:
+        """Change settings of a topic; None takes one away."""
+        stored: dict[str, str | None] = {
+            name.replace("_", "."): None for name, value in settings.items() if value is None
+        }
+        self._change_topics(TopicChange(topic, None, stored | parse_topic_settings(settings)))
+        self.engine.alter_topics({topic: settings})
         self._changed_topics()
 
     def delete(self, topic: str) -> None:

@@ -47,6 +47,7 @@ def load_for_reading(
         base_offset=base_offset,
         largest_timestamp=scan.max_timestamp,
         largest_timestamp_offset=scan.max_timestamp_offset,
+        producer_batch_end=scan.next_offset,  # who wants to know of producers reads the log
     )
     if not goes_on:
         state = state._replace(

@@ -29,7 +29,7 @@ class Broker:
     """
 
     def __init__(self, jars: KafkaJars, directory: Path, *, node_id: int = 1) -> None:
-        self._jars = jars
+        self.jars = jars
         self._directory = directory
         self._node_id = node_id
         self._process: subprocess.Popen[str] | None = None
@@ -45,7 +45,7 @@ class Broker:
         """Give the data directory its identity, as `kafka-storage.sh format` does."""
         properties = self._write_properties(0, 0)
         tool = ("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties))
-        outcome = self._jars.run(*tool)
+        outcome = self.jars.run(*tool)
         if outcome.returncode != 0:
             raise BrokerError(outcome.stdout + outcome.stderr)
 
@@ -59,7 +59,7 @@ class Broker:
         self._ready = False
         self._ready_or_ended.clear()
         self._process = subprocess.Popen(
-            self._jars.command("kafka.Kafka", str(properties), heap="1g"),
+            self.jars.command("kafka.Kafka", str(properties), heap="1g"),
             cwd=self._directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

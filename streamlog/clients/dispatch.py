@@ -251,20 +251,19 @@ class Dispatcher(RecordAccumulator):
             log = queue.log = self._engine.partition(queue.topic, queue.partition)
         if not self._config.enable_idempotence and self._append_run(queue, log):
             return
-        wire = batch.wire
-        base_offset = None if wire is None else find_written(log, wire)
-        if wire is None or base_offset is None:
+        base_offset = None if batch.wire is None else find_written(log, batch.wire)
+        if base_offset is None:
             if self._config.enable_idempotence and queue.sequence is None:
                 queue.sequence = self._first_sequence()
-            wire, base_offset = self._append_finished(queue, log, batch)
-        if queue.sequence is not None:
-            queue.sequence = written_sequence(wire).after(batch.count)
+            base_offset = self._append_finished(queue, log, batch)
+        if queue.sequence is not None and batch.wire is not None:
+            queue.sequence = written_sequence(batch.wire).after(batch.count)
         self._note_written(queue, batch, base_offset)
 
     def _append_finished(
         self, queue: PartitionQueue, log: PartitionLog, batch: ProducerBatch
-    ) -> tuple[bytearray, int]:
-        """Finish and append one batch: its bytes, and the offset of its first record."""
+    ) -> int:
+        """Finish and append one batch; the offset of its first record."""
         while True:
             config = queue.target.config
             wire = finish(batch, queue.target, queue.sequence)
@@ -279,7 +278,7 @@ class Dispatcher(RecordAccumulator):
                 continue
             if queue.target.append_time:
                 batch.append_time_ms = now_ms
-            return wire, outcome.base_offset
+            return outcome.base_offset
 
     def _append_run(self, queue: PartitionQueue, log: PartitionLog) -> bool:
         """Append what can go together, or take up where that was interrupted; False if nothing.

@@ -50,7 +50,11 @@ def finish(batch: ProducerBatch, target: TopicTarget, sequence: Sequence | None)
         wire = _compressed(wire, target)
     if len(wire) > limit:
         wire, _ = refit(wire, target)
-    _seal(wire, sequence)
+        _seal(wire, sequence)
+    else:
+        if sequence is not None:
+            _write_sequence(wire, 0, sequence)
+        _write_crc(wire, 0, len(wire))
     batch.wire = wire
     return wire
 

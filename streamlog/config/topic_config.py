@@ -20,10 +20,12 @@ class TopicConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     Sizes are bytes, times milliseconds. `segment_bytes` is the size in effect: that of
     `internal_segment_bytes` where it is set. `overrides` holds what was set for this topic,
-    by Kafka's dotted name, in Kafka's text.
+    by Kafka's dotted name, in Kafka's text. `max_batch_bytes` is the largest record batch that
+    the log takes: it has to fit in a segment, too.
     """
 
     overrides: Mapping[str, str]
+    max_batch_bytes: int
 
     max_message_bytes: int
     message_timestamp_type: str
@@ -79,17 +81,13 @@ class TopicConfig(msgspec.Struct, frozen=True, kw_only=True):
         resolved = resolve(parse_stored({**(defaults or {}), **overrides}))
         if resolved["internal_segment_bytes"] is not None:
             resolved["segment_bytes"] = resolved["internal_segment_bytes"]
-        return cls(overrides=dict(overrides), **resolved)
+        largest = min(resolved["max_message_bytes"], resolved["segment_bytes"])
+        return cls(overrides=dict(overrides), max_batch_bytes=largest, **resolved)
 
     @property
     def is_compacted(self) -> bool:
         """Whether the latest record of each key is kept; every record then needs a key."""
         return "compact" in self.cleanup_policy
-
-    @property
-    def max_batch_bytes(self) -> int:
-        """The largest record batch that the log takes: it has to fit in a segment, too."""
-        return min(self.max_message_bytes, self.segment_bytes)
 
     @property
     def max_segment_ms(self) -> int:

@@ -63,7 +63,10 @@ def test_in_process_nothing_is_deleted_unless_asked() -> None:
 
 
 def test_struct_has_the_settings_of_the_table() -> None:
-    fields = {field.name for field in msgspec.structs.fields(TopicConfig)} - {"overrides"}
+    fields = {field.name for field in msgspec.structs.fields(TopicConfig)} - {
+        "overrides",
+        "max_batch_bytes",
+    }
     assert fields == {setting.name for setting in TOPIC_SETTINGS}
 
 

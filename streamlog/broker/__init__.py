@@ -8,9 +8,10 @@ Parts
   or beside others; what the first one in and the last one out do;
 * `metadata_image`, `metadata_records`, `metadata_log`, `metadata_snapshot`: topics, settings and
   producer ids in a KRaft metadata log; `topics`, `producer_ids`: what is asked of them;
+* `topic_configs`: settings described, changed, and handed to the logs that are open;
 * `partitions`: the partition logs, few of them with open files; `parallel`: their syncs, several
   at a time;
-* `produce`, `fetch`, `list_offsets`: one file a path.
+* `produce`, `fetch`, `list_offsets`, `log_dirs`, `active_producers`: one file a path.
 
 Rules. Nothing under a lock waits for a sync or for somebody's code. A change of the metadata is
 decided on the replayed image and appended on condition that nothing came between; it is synced

@@ -29,6 +29,8 @@ _CODECS = {"uncompressed": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 def append(log: PartitionLog, batches: bytearray, *, acks: int, now_ms: int) -> AppendOutcome:
     """Append one or more whole batches to `log` and, with `acks=-1`, have them on the disk.
 
+    The topic's settings are those of the last look at the metadata, which `Engine.partition` takes
+    and who keeps a log takes before each append (`Engine.refresh`: one load when nothing changed).
     `batches` is changed: offsets and epoch are assigned in place. Raises `RecordTooLargeError`,
     `InvalidTimestampError`, `InvalidRecordError`, and what the log raises; nothing is written
     then, unless the error's `outcome` says otherwise.

@@ -8,7 +8,7 @@ was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from streamlog.broker import metadata_records
@@ -18,7 +18,7 @@ from streamlog.config.settings import LONG_MAX
 
 if TYPE_CHECKING:
     from streamlog.broker.log_factory import LogFactory
-    from streamlog.broker.metadata_image import MetadataImage, TopicImage
+    from streamlog.broker.metadata_image import MetadataImage
     from streamlog.broker.metadata_log import MetadataLog
     from streamlog.broker.partitions import OpenPartitions
     from streamlog.config import TopicConfig
@@ -75,7 +75,7 @@ class TopicConfigs:
         `changes` has for each topic what `alter_topic_settings` takes. Raises what that raises,
         naming the topic, and `UnknownTopicError`.
         """
-        altered: dict[str, dict[str, str]] = {}
+        altered: dict[str, TopicDescription] = {}
 
         def decide(image: MetadataImage) -> list[Any]:
             records: list[Any] = []
@@ -83,42 +83,37 @@ class TopicConfigs:
                 topic = find_topic(image, name)
                 with about_topic(name):
                     settings = alter_topic_settings(topic.settings, wanted, image.topic_defaults())
-                altered[name] = settings
+                altered[name] = describe_topic(topic)._replace(settings=settings)
                 different = _differences(topic.settings, settings)
                 records += metadata_records.topic_configured(name, different)
             return records
 
         with self._metadata.lock:
             image = self._metadata.change(decide, validate_only=validate_only)
-            topics = [image.topics[name] for name in changes]
             if not validate_only:
-                for topic in topics:
-                    self._watch_used(image, topic)
-            return [
-                describe_topic(topic)._replace(settings=altered[topic.name]) for topic in topics
-            ]
+                self._watch_used(image, changes)
+        return list(altered.values())
 
     # ---------------------------------------------------------------- the logs
 
     def _configure_locked(self, topic_ids: set[Uuid]) -> None:
         """Hand the settings of these topics to their logs. Under the metadata's lock."""
         image = self._metadata.image
-        for topic_id in topic_ids:
-            topic = image.topic_by_id(topic_id)
-            for partition in topic.partitions if topic is not None else ():
-                assert topic is not None
-                log = self._partitions.find(topic_id, partition)
+        for topic in filter(None, map(image.topic_by_id, topic_ids)):
+            for partition in topic.partitions:
+                log = self._partitions.find(topic.topic_id, partition)
                 if log is not None:
                     log.configure(image.config_of(topic))
                     self._factory.watch(log)
 
-    def _watch_used(self, image: MetadataImage, topic: TopicImage) -> None:
+    def _watch_used(self, image: MetadataImage, names: Iterable[str]) -> None:
         """With a `flush.ms`, watch what others wrote too: they may not look here for long."""
-        if image.config_of(topic).flush_ms == LONG_MAX:
-            return
-        for partition in topic.partitions:
-            if self._slots.find_slot(topic.topic_id, partition) is not None:
-                self._partitions.get(topic.topic_id, partition, topic.name)
+        for topic in filter(None, map(image.topics.get, names)):
+            if image.config_of(topic).flush_ms == LONG_MAX:
+                continue
+            for partition in topic.partitions:
+                if self._slots.find_slot(topic.topic_id, partition) is not None:
+                    self._partitions.get(topic.topic_id, partition, topic.name)
 
 
 def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str | None]:

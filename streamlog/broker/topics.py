@@ -81,6 +81,8 @@ def create_partitions(
     for name, total in totals.items():
         _validate_count(name, total)
 
+    grown: dict[str, TopicDescription] = {}
+
     def decide(image: MetadataImage) -> list[Any]:
         records: list[Any] = []
         for name, total in totals.items():
@@ -94,18 +96,14 @@ def create_partitions(
                     allowed=f"an integer from {present + 1}",
                     topic=name,
                 )
+            grown[name] = describe_topic(topic)._replace(partitions=total)
             records += metadata_records.partitions_created(
                 topic.topic_id, range(present, total), metadata.meta
             )
         return records
 
-    with metadata.lock:
-        image = metadata.change(decide, validate_only=validate_only)
-        described = [describe_topic(image.topics[name]) for name in totals]
-    return [
-        topic._replace(partitions=total)
-        for topic, total in zip(described, totals.values(), strict=True)
-    ]
+    metadata.change(decide, validate_only=validate_only)
+    return list(grown.values())
 
 
 def remove_topics(metadata: MetadataLog, names: Iterable[str]) -> list[TopicImage]:

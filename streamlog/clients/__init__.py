@@ -10,6 +10,7 @@ Parts, writing
     delivery        what a future does: wait, report, call back, `await`
     dispatch        sealed batches into the log, in order, and onto the disk
     finishing       header, codec, producer id and CRC of a batch that is about to be written
+    splitting       a batch that its topic no longer takes, into several that it does
     bulk            `send_many`: many values, big batches, one future
     sender          the one background thread: linger, syncs nobody waits for, exit and fork
     partitioner     where records without a partition go

@@ -124,6 +124,31 @@ def test_a_change_is_decided_again_when_another_process_was_faster(
     assert engine.topic("a").settings == {"min.compaction.lag.ms": "50", "retention.ms": "9"}
 
 
+def test_a_topic_that_another_process_deletes_at_once_was_changed(
+    engines: tuple[Engine, Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, other = engines
+    genuine = engine.metadata._append
+
+    def append_and_lose(batch: bytearray) -> Any:
+        outcome = genuine(batch)
+        other.delete_topic("a")
+        return outcome
+
+    for change in (
+        lambda: engine.alter_topics({"a": {"flush_ms": 5}}),
+        lambda: engine.grow_topics({"a": 3}),
+        lambda: engine.create_topics([NewTopic("a")]),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(engine.metadata, "_append", append_and_lose)
+            (told,) = change()
+        assert told.name == "a"
+        assert "a" not in engine.topics()
+        if told.partitions == 2:
+            engine.create_topic("a")
+
+
 # -------------------------------------------------------------------- being seen
 
 

@@ -15,6 +15,9 @@ cdef class PartitionWriter(PartitionHandle):
         self, unsigned char* data, int64_t size, int64_t expected_end, int64_t caught_up,
         int64_t now_ms, Result* result
     ) noexcept nogil
+    cdef int refusal_locked(
+        self, int64_t* state, int64_t expected_end, int64_t caught_up, Result* result
+    ) noexcept nogil
     cdef int repair_locked(self, int64_t* state, Result* result) noexcept nogil
     cdef void unlink_segment(self, int64_t base) noexcept nogil
     cdef bint roll_is_due(

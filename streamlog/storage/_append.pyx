@@ -11,7 +11,7 @@ from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport INT32_MAX, int64_t, uint64_t
 
-from streamlog.storage._handle cimport PARTITION_LOCKS, PartitionHandle, Result
+from streamlog.storage._handle cimport PartitionHandle, Result
 from streamlog.storage._machine cimport *
 include "_slot.pxi"
 from streamlog.storage._system cimport store_release
@@ -83,13 +83,13 @@ cdef class PartitionWriter(PartitionHandle):
         PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
         try:
             with nogil:
-                code = self.take(&self.mutex, PARTITION_LOCKS + self.slot, &result.detail)
+                code = self.take(PARTITION_LOCK, &result.detail)
                 if code == OK:
                     code = self.append_locked(
                         <unsigned char*> view.buf, view.len, expected_end, caught_up, now_ms,
                         &result,
                     )
-                    self.release(&self.mutex, PARTITION_LOCKS + self.slot)
+                    self.release(PARTITION_LOCK)
                     if code == OK:
                         self.shared.ring()
         finally:
@@ -104,8 +104,27 @@ cdef class PartitionWriter(PartitionHandle):
     ) noexcept nogil:
         cdef int64_t* state = self.state()
         cdef Walk walk
+        cdef int code = self.refusal_locked(state, expected_end, caught_up, result)
+        if code:
+            return code
+        if not walk_batches(data, size, &walk):
+            return MALFORMED
+        # Batches that together are more than a segment get one of their own: they stay together.
+        if walk.largest_batch > self.segment_bytes or size > INT32_MAX:
+            result.detail = walk.largest_batch
+            return TOO_LARGE
+        if self.roll_is_due(state, size, &walk, now_ms):
+            code = self.roll_locked(now_ms, result)
+            if code:
+                return code
+            state = self.state()
+        return self.write_locked(state, data, size, result)
+
+    cdef int refusal_locked(
+        self, int64_t* state, int64_t expected_end, int64_t caught_up, Result* result
+    ) noexcept nogil:
+        """Why nothing may be changed now, OK otherwise; cuts what a dead writer left."""
         cdef int code
-        self.words[SLOT_HOLDER] = self.pid
         result.base_offset = result.next_offset = state[LOG_END]
         if self.words[SLOT_FLAGS] & FLAG_DELETED:
             return DELETED
@@ -121,18 +140,7 @@ cdef class PartitionWriter(PartitionHandle):
             return NOT_AT_EXPECTED_END
         if caught_up >= 0 and state[PRODUCER_BATCH_END] > caught_up:
             return BEHIND_PRODUCERS
-        if not walk_batches(data, size, &walk):
-            return MALFORMED
-        # Batches that together are more than a segment get one of their own: they stay together.
-        if walk.largest_batch > self.segment_bytes or size > INT32_MAX:
-            result.detail = walk.largest_batch
-            return TOO_LARGE
-        if self.roll_is_due(state, size, &walk, now_ms):
-            code = self.roll_locked(now_ms, result)
-            if code:
-                return code
-            state = self.state()
-        return self.write_locked(state, data, size, result)
+        return OK
 
     cdef int repair_locked(self, int64_t* state, Result* result) noexcept nogil:
         """A writer died between its intention and its publication: take away what it left.
@@ -156,6 +164,30 @@ cdef class PartitionWriter(PartitionHandle):
         sl_unlink_segment(self.directory_path, base, b".log")
         sl_unlink_segment(self.directory_path, base, b".index")
         sl_unlink_segment(self.directory_path, base, b".timeindex")
+
+    # ------------------------------------------------------------ rolling
+
+    def roll(self, int64_t expected_end=-1, int64_t now_ms=0):
+        """Begin a new segment at the log's end; an active one that is empty stays.
+
+        `expected_end`: only if the log ends there. Returns `AppendResult`.
+        """
+        cdef Result result
+        cdef int64_t* state
+        cdef int code
+        result.base_offset = result.next_offset = result.detail = 0
+        result.rolled = False
+        with nogil:
+            code = self.take(PARTITION_LOCK, &result.detail)
+            if code == OK:
+                state = self.state()
+                code = self.refusal_locked(state, expected_end, -1, &result)
+                if code == OK and state[END_POSITION] > 0:
+                    code = self.roll_locked(now_ms, &result)
+                self.release(PARTITION_LOCK)
+        return AppendResult(
+            code, result.base_offset, result.next_offset, result.rolled, result.detail
+        )
 
     cdef bint roll_is_due(
         self, int64_t* state, int64_t size, Walk* walk, int64_t now_ms
@@ -251,6 +283,8 @@ cdef class PartitionWriter(PartitionHandle):
             ftruncate(self.time_index_fd, time_index_size)
         close(self.offset_index_fd)
         close(self.time_index_fd)
+
+    # ------------------------------------------------------------ writing
 
     cdef int write_locked(
         self, int64_t* state, unsigned char* data, int64_t size, Result* result

@@ -3,9 +3,6 @@ from libc.stdint cimport int64_t
 from streamlog.storage._machine cimport pthread_mutex_t
 from streamlog.storage._system cimport SharedMap
 
-cdef int64_t PARTITION_LOCKS
-
-
 cdef struct Result:
     int64_t base_offset
     int64_t next_offset
@@ -36,14 +33,11 @@ cdef class PartitionHandle:
     cdef int retired_fds[64]
     cdef readonly int retired_count
     cdef public int failed_sync
-    cdef pthread_mutex_t mutex
-    cdef pthread_mutex_t sync_mutex
+    cdef pthread_mutex_t mutexes[3]
 
-    cdef int take(self, pthread_mutex_t* mutex, int64_t position, int64_t* holder) noexcept nogil
-    cdef void release(self, pthread_mutex_t* mutex, int64_t position) noexcept nogil
-    cdef int keep_unless_interrupted(
-        self, pthread_mutex_t* mutex, int64_t position
-    ) except -1
+    cdef int take(self, int lock, int64_t* holder) noexcept nogil
+    cdef void release(self, int lock) noexcept nogil
+    cdef hold(self, int lock)
     cdef int64_t* state(self) noexcept nogil
     cdef void change_files(
         self, int log_fd, int offset_index_fd, int time_index_fd, int64_t base_offset

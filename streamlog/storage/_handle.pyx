@@ -27,15 +27,24 @@ assert _codes.SYNC_FAILED == SYNC_FAILED
 assert (_layout.SLOT_INTENDED_END, _layout.SLOT_SEQUENCE) == (SLOT_INTENDED_END, SLOT_SEQUENCE)
 assert (_layout.SLOT_STATE, _layout.SLOT_SYNCED) == (SLOT_STATE, SLOT_SYNCED)
 assert (_layout.SLOT_FLAGS, _layout.SLOT_HOLDER) == (SLOT_FLAGS, SLOT_HOLDER)
+assert (_layout.SLOT_SYNC_HOLDER, _layout.SLOT_STRUCTURE_HOLDER) == (
+    SLOT_SYNC_HOLDER, SLOT_STRUCTURE_HOLDER)
 assert _layout.PartitionState._fields == (
     "log_start", "log_end", "end_position", "high_watermark", "last_stable_offset", "generation",
     "poisoned", "leader_epoch", "base_offset", "path_generation", "first_timestamp",
     "largest_timestamp", "largest_timestamp_offset", "offset_index_size", "time_index_size",
     "bytes_since_index_entry", "producer_batch_end", "last_time_index_timestamp", "created_ms",
+    "swap_generation", "restructuring",
 )
 
-cdef int64_t PARTITION_LOCKS = _layout.PARTITION_LOCKS
-cdef int64_t SYNC_LOCKS = _layout.SYNC_LOCKS
+cdef int64_t LOCK_BYTES[3]
+LOCK_BYTES[PARTITION_LOCK] = _layout.PARTITION_LOCKS
+LOCK_BYTES[SYNC_LOCK] = _layout.SYNC_LOCKS
+LOCK_BYTES[STRUCTURE_LOCK] = _layout.STRUCTURE_LOCKS
+cdef int HOLDER_WORDS[3]
+HOLDER_WORDS[PARTITION_LOCK] = SLOT_HOLDER
+HOLDER_WORDS[SYNC_LOCK] = SLOT_SYNC_HOLDER
+HOLDER_WORDS[STRUCTURE_LOCK] = SLOT_STRUCTURE_HOLDER
 cdef int64_t WAIT_SLICE_US = 50000  # then the caller looks at signals and its deadline
 
 
@@ -65,8 +74,8 @@ cdef class PartitionHandle:
 
     def __cinit__(self, SharedMap shared, Py_ssize_t slot, str directory, int locks_fd,
                   int mode=0o600):
-        pthread_mutex_init(&self.mutex, NULL)
-        pthread_mutex_init(&self.sync_mutex, NULL)
+        for lock in range(3):
+            pthread_mutex_init(&self.mutexes[lock], NULL)
         self.shared = shared
         self.slot = slot
         self.words = shared.slot(slot)
@@ -86,15 +95,15 @@ cdef class PartitionHandle:
         self.segment_index_bytes = 10 << 20
 
     def __dealloc__(self):
-        pthread_mutex_destroy(&self.mutex)
-        pthread_mutex_destroy(&self.sync_mutex)
+        for lock in range(3):
+            pthread_mutex_destroy(&self.mutexes[lock])
 
     # ------------------------------------------------------------ descriptors
 
     def attach(self, int log_fd, int offset_index_fd, int time_index_fd, int64_t base_offset,
                int64_t path_generation):
         """Take over the descriptors of the active segment; the former ones are retired."""
-        while pthread_mutex_trylock(&self.mutex):
+        while pthread_mutex_trylock(&self.mutexes[PARTITION_LOCK]):
             with nogil:
                 sl_nap(50)
         assert self.retired_count < RETIRED_ROOM, "sync before so many segments are retired"
@@ -104,17 +113,17 @@ cdef class PartitionHandle:
             close(self.time_index_fd)
         self.path_generation = path_generation
         self.change_files(log_fd, offset_index_fd, time_index_fd, base_offset)
-        pthread_mutex_unlock(&self.mutex)
+        pthread_mutex_unlock(&self.mutexes[PARTITION_LOCK])
 
     def detach(self):
         """Give all descriptors back, as a list for the caller to close; idempotent.
 
         Waits for a sync that uses one of them.
         """
-        while pthread_mutex_trylock(&self.sync_mutex):
+        while pthread_mutex_trylock(&self.mutexes[SYNC_LOCK]):
             with nogil:
                 sl_nap(50)
-        while pthread_mutex_trylock(&self.mutex):
+        while pthread_mutex_trylock(&self.mutexes[PARTITION_LOCK]):
             with nogil:
                 sl_nap(50)
         found = [self.retired_fds[i] for i in range(self.retired_count)]
@@ -124,8 +133,8 @@ cdef class PartitionHandle:
         self.retired_count = 0
         self.base_offset = self.path_generation = -1
         self.log_fd = self.offset_index_fd = self.time_index_fd = -1
-        pthread_mutex_unlock(&self.mutex)
-        pthread_mutex_unlock(&self.sync_mutex)
+        pthread_mutex_unlock(&self.mutexes[PARTITION_LOCK])
+        pthread_mutex_unlock(&self.mutexes[SYNC_LOCK])
         return found
 
     cdef void change_files(
@@ -144,12 +153,13 @@ cdef class PartitionHandle:
 
     # ------------------------------------------------------------ locks
 
-    cdef int take(self, pthread_mutex_t* mutex, int64_t position, int64_t* holder) noexcept nogil:
+    cdef int take(self, int lock, int64_t* holder) noexcept nogil:
         """Take the process's mutex and then the byte; LOCK_BUSY after one slice of waiting.
 
         A short spin first: a hold lasts about a microsecond. Then, for the mutex, a wait that
         its release ends, and for the byte naps of up to 1 ms.
         """
+        cdef pthread_mutex_t* mutex = &self.mutexes[lock]
         cdef int64_t deadline = 0
         cdef int tries = 0
         cdef bint owns = False
@@ -157,7 +167,8 @@ cdef class PartitionHandle:
             if not owns:
                 owns = pthread_mutex_trylock(mutex) == 0
             if owns:
-                if sl_lock(self.locks_fd, position, F_WRLCK) == 0:
+                if sl_lock(self.locks_fd, LOCK_BYTES[lock] + self.slot, F_WRLCK) == 0:
+                    self.words[HOLDER_WORDS[lock]] = self.pid
                     return OK
                 if errno != EAGAIN and errno != EACCES and errno != EINTR:
                     holder[0] = errno
@@ -172,71 +183,68 @@ cdef class PartitionHandle:
             elif monotonic_us() >= deadline:
                 if owns:
                     pthread_mutex_unlock(mutex)
-                holder[0] = self.words[
-                    SLOT_SYNC_HOLDER if position >= SYNC_LOCKS else SLOT_HOLDER
-                ]
+                holder[0] = self.words[HOLDER_WORDS[lock]]
                 return LOCK_BUSY
             if owns:
                 sl_nap(min(20 * (tries - 39), 1000))
             else:
                 owns = sl_mutex_wait(mutex, deadline - monotonic_us()) == 0
 
-    cdef void release(self, pthread_mutex_t* mutex, int64_t position) noexcept nogil:
-        while sl_lock(self.locks_fd, position, F_UNLCK) and (errno == EINTR or errno == ENOLCK):
+    cdef void release(self, int lock) noexcept nogil:
+        while sl_lock(self.locks_fd, LOCK_BYTES[lock] + self.slot, F_UNLCK) and (
+            errno == EINTR or errno == ENOLCK
+        ):
             sl_nap(1000)  # to cut a range in two, the kernel needs memory
-        pthread_mutex_unlock(mutex)
+        pthread_mutex_unlock(&self.mutexes[lock])
 
-    cdef int keep_unless_interrupted(
-        self, pthread_mutex_t* mutex, int64_t position
-    ) except -1:
-        """Raise a signal that came while a lock was waited for, without the lock.
+    cdef hold(self, int lock):
+        """Take a lock for the caller, which lets go of it; (code, pid of who has it or errno).
 
-        Raised behind the call, before its caller can let go, it would leave the lock held.
+        A signal that came while it was waited for is raised here, without the lock: raised behind
+        the call, before its caller can let go, it would leave the lock held.
         """
-        try:
-            PyErr_CheckSignals()
-        except BaseException:
-            self.release(mutex, position)
-            raise
-        return 0
-
-    def lock(self):
-        """Hold the partition's lock; (code, pid of who has it or errno). Not re-entrant."""
         cdef int64_t holder = 0
         cdef int code
         with nogil:
-            code = self.take(&self.mutex, PARTITION_LOCKS + self.slot, &holder)
+            code = self.take(lock, &holder)
         if code == OK:
-            self.words[SLOT_HOLDER] = self.pid
-            self.keep_unless_interrupted(&self.mutex, PARTITION_LOCKS + self.slot)
+            try:
+                PyErr_CheckSignals()
+            except BaseException:
+                self.release(lock)
+                raise
         return code, holder
 
+    def lock(self):
+        """Hold the partition's lock, to publish a change; (code, pid of who has it or errno)."""
+        return self.hold(PARTITION_LOCK)
+
     def unlock(self):
-        self.release(&self.mutex, PARTITION_LOCKS + self.slot)
+        self.release(PARTITION_LOCK)
 
     def lock_sync(self):
         """Hold the partition's sync byte; (code, pid of who has it or errno)."""
-        cdef int64_t holder = 0
-        cdef int code
-        with nogil:
-            code = self.take(&self.sync_mutex, SYNC_LOCKS + self.slot, &holder)
-        if code == OK:
-            self.words[SLOT_SYNC_HOLDER] = self.pid
-            self.keep_unless_interrupted(&self.sync_mutex, SYNC_LOCKS + self.slot)
-        return code, holder
+        return self.hold(SYNC_LOCK)
 
     def unlock_sync(self):
         self.failed_sync = 0
-        self.release(&self.sync_mutex, SYNC_LOCKS + self.slot)
+        self.release(SYNC_LOCK)
+
+    def lock_structure(self):
+        """Hold the structure byte, to change what segments there are; (code, pid or errno)."""
+        return self.hold(STRUCTURE_LOCK)
+
+    def unlock_structure(self):
+        self.release(STRUCTURE_LOCK)
 
     def take_retired(self):
         """The retired descriptors, for who holds the sync byte to sync and close."""
-        while pthread_mutex_trylock(&self.mutex):
+        while pthread_mutex_trylock(&self.mutexes[PARTITION_LOCK]):
             with nogil:
                 sl_nap(50)
         found = [self.retired_fds[i] for i in range(self.retired_count)]
         self.retired_count = 0
-        pthread_mutex_unlock(&self.mutex)
+        pthread_mutex_unlock(&self.mutexes[PARTITION_LOCK])
         return found
 
     cdef int64_t* state(self) noexcept nogil:
@@ -256,14 +264,13 @@ cdef class PartitionHandle:
         cdef int code
         result.next_offset = result.detail = 0
         with nogil:
-            code = self.take(&self.sync_mutex, SYNC_LOCKS + self.slot, &result.detail)
+            code = self.take(SYNC_LOCK, &result.detail)
             if code == OK:
-                self.words[SLOT_SYNC_HOLDER] = self.pid
                 code = self.sync_locked(needed, &result)
                 if code == SYNC_FAILED:
                     self.failed_sync = <int> result.detail
                 else:
-                    self.release(&self.sync_mutex, SYNC_LOCKS + self.slot)
+                    self.release(SYNC_LOCK)
         return SyncResult(code, result.next_offset, result.detail)
 
     cdef int sync_locked(self, int64_t needed, Result* result) noexcept nogil:

@@ -11,6 +11,7 @@ cdef enum:
     SLOT_STATE = 8
     STATE_WORDS = 24
     SLOT_SYNCED = 56
+    SLOT_STRUCTURE_HOLDER = 71
     LOG_START = 0
     LOG_END = 1
     END_POSITION = 2
@@ -30,10 +31,18 @@ cdef enum:
     PRODUCER_BATCH_END = 16
     LAST_TIME_INDEX = 17
     CREATED_MS = 18
+    SWAP_GENERATION = 19
+    RESTRUCTURING = 20
     FLAG_DELETED = 2
     HEADER = 61
     INDEX_ENTRIES = 64  # gathered before one write
     RETIRED_ROOM = 64
+
+cdef enum:
+    # The locks of a partition, each a mutex of the process and then a byte of streamlog.locks.
+    PARTITION_LOCK = 0
+    SYNC_LOCK = 1
+    STRUCTURE_LOCK = 2
 
 cdef enum:
     OK = 0

@@ -123,7 +123,7 @@ class PartitionWriter(PartitionHandle):
     def _refusal_locked(
         self, state: PartitionState, expected_end: int, caught_up: int
     ) -> tuple[int, int] | None:
-        """Why nothing may be appended now, as (code, detail); cuts what a dead writer left."""
+        """Why nothing may be changed now, as (code, detail); cuts what a dead writer left."""
         if self._word(shared.SLOT_FLAGS) & shared.FLAG_DELETED:
             return codes.DELETED, 0
         if state.poisoned:
@@ -163,6 +163,24 @@ class PartitionWriter(PartitionHandle):
                 continue
 
     # ---------------------------------------------------------------- rolling
+
+    def roll(self, expected_end: int = -1, now_ms: int = 0) -> AppendResult:
+        """Begin a new segment at the log's end; an active one that is empty stays.
+
+        `expected_end`: only if the log ends there.
+        """
+        code, holder = self.lock()
+        if code != codes.OK:
+            return AppendResult(code, 0, 0, False, holder)
+        try:
+            state = self._slots.read_state(self.slot)
+            code, detail = self._refusal_locked(state, expected_end, -1) or (codes.OK, 0)
+            rolls = code == codes.OK and state.end_position > 0
+            if rolls:
+                code, detail = self._roll_locked(state, now_ms)
+        finally:
+            self.unlock()
+        return AppendResult(code, state.log_end, state.log_end, rolls and code == codes.OK, detail)
 
     def _roll_is_due(
         self, state: PartitionState, size: int, batches: list[_Batch], now_ms: int

@@ -46,6 +46,7 @@ class PartitionHandle:
         self._mode = mode
         self._mutex = threading.Lock()
         self._sync_mutex = threading.Lock()
+        self._structure_mutex = threading.Lock()
         self._retired: list[int] = []
         #: The errno of a sync that failed and is not in the slot yet; the sync byte is held.
         self.failed_sync = 0
@@ -113,6 +114,10 @@ class PartitionHandle:
     # ---------------------------------------------------------------- locks
 
     def _take(self, mutex: threading.Lock, position: int, holder_word: int) -> tuple[int, int]:
+        """Take the process's mutex and then the byte; (code, pid of who has it).
+
+        `LOCK_BUSY` after one slice of waiting.
+        """
         deadline = time.monotonic() + _WAIT_SLICE_S
         nap = 0.000_02
         owns = False
@@ -153,6 +158,14 @@ class PartitionHandle:
     def unlock_sync(self) -> None:
         self.failed_sync = 0
         self._release(self._sync_mutex, shared.SYNC_LOCKS + self.slot)
+
+    def lock_structure(self) -> tuple[int, int]:
+        """Hold the partition's structure byte, to change what segments it has; (code, holder)."""
+        position = shared.STRUCTURE_LOCKS + self.slot
+        return self._take(self._structure_mutex, position, shared.SLOT_STRUCTURE_HOLDER)
+
+    def unlock_structure(self) -> None:
+        self._release(self._structure_mutex, shared.STRUCTURE_LOCKS + self.slot)
 
     def _word(self, word: int) -> int:
         first = self._slots.map.cover(self.slot)

@@ -45,3 +45,9 @@ class RefusingWriter:
 
     def lock_sync(self) -> NoReturn:
         raise self._error()
+
+    def lock_structure(self) -> NoReturn:
+        raise self._error()
+
+    def roll(self, *_arguments: object) -> NoReturn:
+        raise self._error()

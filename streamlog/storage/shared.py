@@ -37,6 +37,8 @@ HEADER_STATE = 6
 HEADER_SLOT_COUNT = 7
 HEADER_PROGRESS = 8
 HEADER_RECOVERER = 9
+HEADER_HOUSEKEEPER = 10  # pid of who did the last round of housekeeping, or is doing one
+HEADER_RETENTION_MS = 11  # when retention was last applied everywhere, monotonic; 0 for never
 BELL_BYTE = 128  # a 4-byte word, a futex
 WAITERS_BYTE = 132  # a 4-byte flag: somebody may be waiting on the bell
 
@@ -59,6 +61,7 @@ SLOT_STATE = 8
 STATE_WORDS = 24
 SLOT_SYNCED = SLOT_STATE + 2 * STATE_WORDS
 SYNCED_WORDS = 8
+SLOT_STRUCTURE_HOLDER = SLOT_WORDS - 1  # in the room that the second synced end leaves
 
 FLAG_ASSIGNED = 1
 FLAG_DELETED = 2
@@ -72,6 +75,7 @@ SYNC_LOCKS = 1 << 40
 HOUSEKEEPING_LOCK = 1 << 41
 CLOSING_LOCK = HOUSEKEEPING_LOCK + 1
 LIVENESS_LOCKS = 1 << 42
+STRUCTURE_LOCKS = 1 << 43
 
 
 class PartitionState(NamedTuple):
@@ -100,6 +104,8 @@ class PartitionState(NamedTuple):
     producer_batch_end: int = 0  # the offset behind the last batch with a producer id
     last_time_index_timestamp: int = -1
     created_ms: int = 0  # wall clock at the active segment's creation
+    swap_generation: int = 0  # moves when sealed segments were exchanged for others
+    restructuring: int = 0  # not 0 while sealed segments are being exchanged
 
 
 class SyncedEnd(NamedTuple):

@@ -181,6 +181,59 @@ class TestRolling:
         assert len(partition.read("00000000000000000003.log")) == len(one)
 
 
+class TestRollingByHand:
+    def test_a_new_segment_begins_at_the_end(self, partition: Partition) -> None:
+        writer = partition.writer()
+        append_all(writer, batch(3, timestamp=5000))
+        before = partition.state
+        assert writer.roll(-1, 77) == (codes.OK, 3, 3, True, 0)
+        after = partition.state
+        assert (after.base_offset, after.end_position, after.log_end) == (3, 0, 3)
+        assert (after.generation, after.created_ms) == (before.generation + 1, 77)
+        assert partition.read("00000000000000000003.log") == b""
+        last_entry = (5002).to_bytes(8, "big") + (2).to_bytes(4, "big")
+        assert partition.read("00000000000000000000.timeindex") == last_entry
+        assert append_all(writer, batch()) == [3]
+
+    def test_an_empty_segment_stays(self, partition: Partition) -> None:
+        writer = partition.writer()
+        assert writer.roll() == (codes.OK, 0, 0, False, 0)
+        append_all(writer, batch(3))
+        assert writer.roll().rolled
+        state = partition.state
+        assert writer.roll() == (codes.OK, 3, 3, False, 0)
+        assert partition.state == state
+
+    def test_only_if_the_log_ends_there(self, partition: Partition) -> None:
+        writer = partition.writer()
+        append_all(writer, batch(3))
+        assert writer.roll(2) == (codes.NOT_AT_EXPECTED_END, 3, 3, False, 0)
+        assert partition.state.base_offset == 0
+        assert writer.roll(3).rolled
+
+    def test_not_where_nothing_may_be_written(self, partition: Partition) -> None:
+        mine, other = partition.writer(), partition.writer()
+        append_all(mine, batch(3))
+        assert mine.roll().rolled
+        assert other.roll().code == codes.STALE
+        partition.slots.publish_state(partition.slot, partition.state._replace(poisoned=5))
+        assert mine.roll()[0::4] == (codes.POISONED, 5)
+        partition.slots.mark_deleted(partition.slot)
+        assert mine.roll().code == codes.DELETED
+
+    def test_what_a_dead_roll_left_is_taken_away_first(self, partition: Partition) -> None:
+        writer = partition.writer()
+        append_all(writer, batch(3))
+        first = partition.slots.map.cover(partition.slot)
+        partition.slots.map.words[first + SLOT_INTENDED_END] = -1 - 9
+        partition.filesystem.write_file(f"{partition.directory}/{9:020d}.log", b"")
+        assert writer.roll().rolled
+        assert {name for name in partition.files() if name.endswith(".log")} == {
+            LOG,
+            "00000000000000000003.log",
+        }
+
+
 class TestDeadWriters:
     def test_what_a_dead_writer_left_is_cut_before_anything_is_appended(
         self, partition: Partition
@@ -195,21 +248,25 @@ class TestDeadWriters:
         assert append_all(partition.writer(), one) == [3]
         assert partition.read(LOG)[end:] == bytes(one)
 
-    def test_a_killed_process_frees_its_lock(self, partition: Partition) -> None:
+    @pytest.mark.parametrize("lock", ["lock", "lock_sync", "lock_structure"])
+    def test_a_killed_process_frees_its_lock(self, partition: Partition, lock: str) -> None:
         reader, report = os.pipe()
         pid = os.fork()
         if pid == 0:
-            writer = partition.writer()
-            writer.lock()
+            getattr(partition.writer(), lock)()
             os.write(report, b"x")
             signal.pause()
         assert os.read(reader, 1) == b"x"
         mine = partition.writer()
-        busy = mine.append(batch())
-        assert (busy.code, busy.detail) == (codes.LOCK_BUSY, pid)
+        assert getattr(mine, lock)() == (codes.LOCK_BUSY, pid)
+        if lock == "lock":
+            assert mine.append(batch())[0::4] == (codes.LOCK_BUSY, pid)
+            assert mine.roll()[0::4] == (codes.LOCK_BUSY, pid)
+        else:
+            assert append_all(mine, batch()) == [0], "the other bytes hold up no append"
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        assert append_all(mine, batch()) == [0]
+        assert getattr(mine, lock)() == (codes.OK, 0)
 
 
 @pytest.fixture
@@ -329,5 +386,7 @@ def test_both_kernels_leave_the_same_bytes_and_state(tmp_path: Path, seed: int) 
                     producer_id=random_source.choice([-1, -1, 5]),
                 )
             results.append(writer.append(many, -1, -1, 77))
+            if random_source.random() < 0.05:
+                results.append(writer.roll(-1, 78))
         outcomes.append((results, partition.state, partition.files()))
     assert outcomes[0] == outcomes[1]

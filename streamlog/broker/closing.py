@@ -18,6 +18,7 @@ from streamlog.errors import LockTimeoutError, StorageError
 from streamlog.protocol import Uuid
 from streamlog.storage import names, shared
 from streamlog.storage.checkpoints import format_offset_checkpoint, read_offset_checkpoint
+from streamlog.storage.settling import settle_indexes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +126,7 @@ class LastClose:
         try:
             log = self._open_partition(*name)
             log.sync(log.log_end)
-            log.settle_indexes()
+            settle_indexes(log)
             log.write_producer_snapshot()
         except OSError as error:
             import logging

@@ -30,4 +30,5 @@ cdef class PartitionWriter(PartitionHandle):
         self, int64_t* state, unsigned char* data, int64_t size, Result* result
     ) noexcept nogil
     cdef void index_locked(self, int64_t* next, unsigned char* data, int64_t size) noexcept nogil
+    cdef int advance_log_start_locked(self, int64_t offset, Result* result) noexcept nogil
     cdef void publish(self, int64_t* next) noexcept nogil

@@ -16,7 +16,7 @@ from streamlog.storage._machine cimport *
 include "_slot.pxi"
 from streamlog.storage._system cimport store_release
 
-from streamlog.storage.append_outcome import AppendResult
+from streamlog.storage.append_outcome import AppendResult, LogStartResult
 
 
 cdef bint walk_batches(unsigned char* data, int64_t size, Walk* walk) noexcept nogil:
@@ -358,6 +358,48 @@ cdef class PartitionWriter(PartitionHandle):
                 next[TIME_INDEX_SIZE] += write_entries(
                     self.time_index_fd, times, 12 * time_count, next[TIME_INDEX_SIZE])
                 offset_count = time_count = 0
+
+    # ------------------------------------------------------------ publishing
+
+    def advance_log_start(self, int64_t offset):
+        """Let the log begin at `offset`, unless it begins there or behind it already.
+
+        Nothing is removed: from the publication on nobody reads what lies before it. Returns
+        `LogStartResult`; refused behind the high watermark.
+        """
+        cdef Result result
+        cdef int code
+        result.base_offset = result.detail = 0
+        with nogil:
+            code = self.take(PARTITION_LOCK, &result.detail)
+            if code == OK:
+                code = self.advance_log_start_locked(offset, &result)
+                self.release(PARTITION_LOCK)
+        return LogStartResult(code, result.base_offset, result.detail)
+
+    cdef int advance_log_start_locked(self, int64_t offset, Result* result) noexcept nogil:
+        cdef int64_t next[STATE_WORDS]
+        cdef int64_t* state = self.state()
+        cdef int i
+        result.base_offset = state[LOG_START]
+        if self.words[SLOT_FLAGS] & FLAG_DELETED:
+            return DELETED
+        if state[POISONED_ERRNO]:
+            result.detail = state[POISONED_ERRNO]
+            return POISONED
+        if offset > state[HIGH_WATERMARK]:
+            result.detail = state[HIGH_WATERMARK]
+            return BEHIND_HIGH_WATERMARK
+        if offset <= state[LOG_START]:
+            return OK
+        for i in range(STATE_WORDS):
+            next[i] = state[i]
+        next[LOG_START] = offset
+        next[LAST_STABLE] = max(next[LAST_STABLE], offset)
+        next[GENERATION] += 1
+        self.publish(next)
+        result.base_offset = offset
+        return OK
 
     cdef void publish(self, int64_t* next) noexcept nogil:
         """Fill the copy that nobody reads, then make it the one that everybody does."""

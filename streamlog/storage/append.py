@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from streamlog.storage import append_outcome as codes
 from streamlog.storage import shared
-from streamlog.storage.append_outcome import AppendResult
+from streamlog.storage.append_outcome import AppendResult, LogStartResult
 from streamlog.storage.handle import _RETIRED_ROOM, PartitionHandle
 
 if TYPE_CHECKING:
@@ -369,3 +369,39 @@ class PartitionWriter(PartitionHandle):
         except OSError:
             return 0
         return len(entries)
+
+    # ---------------------------------------------------------------- publishing
+
+    def advance_log_start(self, offset: int) -> LogStartResult:
+        """Let the log begin at `offset`, unless it begins there or behind it already.
+
+        Nothing is removed: from the publication on nobody reads what lies before it. Refused
+        behind the high watermark.
+        """
+        code, holder = self.lock()
+        if code != codes.OK:
+            return LogStartResult(code, 0, holder)
+        try:
+            return self._advance_log_start_locked(offset)
+        finally:
+            self.unlock()
+
+    def _advance_log_start_locked(self, offset: int) -> LogStartResult:
+        state = self._slots.read_state(self.slot)
+        if self._word(shared.SLOT_FLAGS) & shared.FLAG_DELETED:
+            return LogStartResult(codes.DELETED, state.log_start, 0)
+        if state.poisoned:
+            return LogStartResult(codes.POISONED, state.log_start, state.poisoned)
+        if offset > state.high_watermark:
+            return LogStartResult(
+                codes.BEHIND_HIGH_WATERMARK, state.log_start, state.high_watermark
+            )
+        if offset <= state.log_start:
+            return LogStartResult(codes.OK, state.log_start, 0)
+        following = state._replace(
+            log_start=offset,
+            last_stable_offset=max(state.last_stable_offset, offset),
+            generation=state.generation + 1,
+        )
+        self._slots.publish_state(self.slot, following)
+        return LogStartResult(codes.OK, offset, 0)

@@ -16,6 +16,7 @@ TOO_LARGE = 8  # larger than a whole segment
 MALFORMED = 9  # the bytes are not whole version-2 batches
 NEEDS_SEGMENTS = 10  # sync: segments before the active one are to be synced first
 SYNC_FAILED = 11  # `detail` is the errno; the sync byte is still held, for the caller to poison
+BEHIND_HIGH_WATERMARK = 12  # what is not committed cannot be removed; `detail` is the watermark
 
 
 class AppendResult(NamedTuple):
@@ -37,6 +38,14 @@ class SyncResult(NamedTuple):
 
     code: int
     offset: int
+    detail: int
+
+
+class LogStartResult(NamedTuple):
+    """The answer of `PartitionWriter.advance_log_start`: the log begins at `log_start` now."""
+
+    code: int
+    log_start: int
     detail: int
 
 

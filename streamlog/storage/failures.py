@@ -13,6 +13,7 @@ from streamlog.errors import (
     InputOutputError,
     InvalidRecordError,
     LockTimeoutError,
+    OffsetOutOfRangeError,
     PartitionPoisonedError,
     RecordTooLargeError,
     StreamlogError,
@@ -22,7 +23,7 @@ from streamlog.storage import append_outcome as codes
 
 if TYPE_CHECKING:
     from streamlog.errors import Outcome
-    from streamlog.storage.append_outcome import AppendResult
+    from streamlog.storage.append_outcome import AppendResult, LogStartResult
     from streamlog.storage.partition_log import PartitionLog
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -53,6 +54,25 @@ def append_failed(log: PartitionLog, result: AppendResult, size: int) -> Streaml
             f"{size} bytes for {log.topic}-{log.partition} are not whole version-2 record batches",
             topic=log.topic,
             partition=log.partition,
+        )
+    return system_error(log, result.detail)
+
+
+def log_start_refused(log: PartitionLog, offset: int, result: LogStartResult) -> StreamlogError:
+    """The error for a log that cannot begin at `offset`; it begins where it did."""
+    if result.code == codes.DELETED:
+        return deleted(log)
+    if result.code == codes.POISONED:
+        return poisoned(log, result.detail, outcome="not_written")
+    if result.code == codes.BEHIND_HIGH_WATERMARK:
+        return OffsetOutOfRangeError(
+            f"records of {log.topic}-{log.partition} can be deleted up to its high watermark "
+            f"{result.detail}, not up to {offset}",
+            topic=log.topic,
+            partition=log.partition,
+            offset=offset,
+            log_start=result.log_start,
+            log_end=result.detail,
         )
     return system_error(log, result.detail)
 

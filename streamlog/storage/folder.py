@@ -8,7 +8,6 @@ was promised to survive more than the process.
 from __future__ import annotations
 
 import os
-import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from streamlog.storage.leader_epochs import LeaderEpochs, format_leader_epochs
@@ -18,15 +17,13 @@ from streamlog.storage.names import (
     OFFSET_INDEX,
     PARTITION_METADATA,
     TIME_INDEX,
+    parse_segment_name,
     segment_name,
 )
 from streamlog.storage.partition_metadata import format_partition_metadata
 
 if TYPE_CHECKING:
     from streamlog.storage.filesystem import Filesystem
-    from streamlog.storage.shared import PartitionState
-
-_TIME_ENTRY = struct.Struct(">qi")
 
 
 class ActiveFiles(NamedTuple):
@@ -40,6 +37,12 @@ class ActiveFiles(NamedTuple):
 def directory_mode(file_mode: int) -> int:
     """The mode of a folder whose files have `file_mode`: who may read may also enter."""
     return file_mode | (file_mode & 0o444) >> 2
+
+
+def list_bases(filesystem: Filesystem, directory: str) -> list[int]:
+    """The base offsets of the segments in a folder, ascending: published, removed or neither."""
+    parsed = map(parse_segment_name, filesystem.listdir(directory))
+    return sorted(name.base_offset for name in parsed if name is not None and name.suffix == LOG)
 
 
 def create_folder(
@@ -88,25 +91,3 @@ def open_active_files(
             filesystem.close(descriptor)
         raise
     return ActiveFiles(*opened)
-
-
-def settle_indexes_locked(
-    filesystem: Filesystem, state: PartitionState, offset_index: int, time_index: int
-) -> PartitionState:
-    """Append the active segment's last time index entry and cut what nobody published.
-
-    The state to publish. Under the partition's lock.
-    """
-    if state.largest_timestamp > state.last_time_index_timestamp:
-        relative = state.largest_timestamp_offset - state.base_offset
-        entry = _TIME_ENTRY.pack(state.largest_timestamp, relative)
-        filesystem.write_all(time_index, entry, state.time_index_size)
-        state = state._replace(
-            time_index_size=state.time_index_size + len(entry),
-            last_time_index_timestamp=state.largest_timestamp,
-        )
-    sizes = ((offset_index, state.offset_index_size), (time_index, state.time_index_size))
-    for descriptor, size in sizes:
-        if filesystem.size(descriptor) > size:
-            filesystem.truncate(descriptor, size)
-    return state

@@ -23,6 +23,7 @@ from streamlog.storage.names import (
     SWAP,
     TORN,
     parse_segment_name,
+    segment_name,
 )
 from streamlog.storage.segment_scan import next_offset_of
 
@@ -99,26 +100,69 @@ def finish_interrupted(filesystem: Filesystem, directory: str, names: list[str])
         _roll_forward(filesystem, directory, swaps, [name for name in names if name not in gone])
 
 
+def finish_swaps(filesystem: Filesystem, directory: str) -> None:
+    """Roll forward an exchange of segments that was published as under way. Idempotent.
+
+    For who holds the structure byte, beside others who have the directory open.
+    """
+    names = filesystem.listdir(directory)
+    swaps = [name for name in names if name.endswith(SWAP)]
+    if swaps:
+        _roll_forward(filesystem, directory, swaps, names)
+    else:
+        filesystem.sync_directory(directory)  # the last renames may not be on the disk
+
+
+def undo_swaps(filesystem: Filesystem, directory: str) -> None:
+    """Remove what an exchange made that was never published, the last thing made first.
+
+    For who holds the structure byte, beside others who have the directory open.
+    """
+    names = filesystem.listdir(directory)
+    _unlink_all(filesystem, directory, [name for name in names if name.endswith(SWAP)])
+    _unlink_all(filesystem, directory, [name for name in names if name.endswith(CLEANED)])
+
+
 def _roll_forward(
     filesystem: Filesystem, directory: str, swaps: list[str], names: list[str]
 ) -> None:
     """Put complete swaps in the place of the segments that they replace."""
-    logs = [name for name in swaps if name.removesuffix(SWAP).endswith(LOG)]
+    known = frozenset(names)
+    logs = {name for name in swaps if name.removesuffix(SWAP).endswith(LOG)}
+    bases = {_base_of(name) for name in logs}
+    # An index whose log is no swap, and whose name is taken, was forgotten by an undoing. Where
+    # the name is free it belongs to a log that was renamed before it, which is Kafka's order.
+    orphans = {
+        name for name in swaps if _base_of(name) not in bases and name.removesuffix(SWAP) in known
+    }
+    _unlink_all(filesystem, directory, sorted(orphans))
     if logs:
-        first = min(_base_of(name) for name in logs)
         end = max(
             next_offset_of(filesystem, f"{directory}/{name}", _base_of(name)) for name in logs
         )
-        replaced = []
-        for name in names:
-            parsed = parse_segment_name(name)
-            if parsed and parsed.suffix in SEGMENT_SUFFIXES and first <= parsed.base_offset < end:
-                replaced.append(name)
-        _unlink_all(filesystem, directory, replaced)
+        _unlink_all(filesystem, directory, _replaced(known, min(bases), end))
     # Logs last: while one is still a `.swap`, the next loading comes here again.
-    for name in sorted(swaps, key=lambda name: (name in set(logs), name)):
+    for name in sorted({*swaps} - orphans, key=lambda name: (name in logs, name)):
         filesystem.rename(f"{directory}/{name}", f"{directory}/{name.removesuffix(SWAP)}")
     filesystem.sync_directory(directory)
+
+
+def _replaced(names: frozenset[str], first: int, end: int) -> list[str]:
+    """The files of segments from `first` to `end`, whose place is taken by swaps."""
+    found = []
+    for name in names:
+        parsed = parse_segment_name(name)
+        if parsed is None or parsed.suffix not in SEGMENT_SUFFIXES:
+            continue
+        if first <= parsed.base_offset < end and not _was_swapped(names, name, parsed.base_offset):
+            found.append(name)
+    return sorted(found)
+
+
+def _was_swapped(names: frozenset[str], name: str, base_offset: int) -> bool:
+    """Whether an index is a swap itself, that was renamed already while its log was not."""
+    log = segment_name(base_offset, LOG)
+    return log + SWAP in names and log not in names and name + SWAP not in names
 
 
 def _orphan_indexes(files: PartitionFiles) -> list[str]:

@@ -1,33 +1,46 @@
 """The read side of a partition: which segment holds an offset, and whole batches from there.
 
 Readers take no lock. They copy the published state, use the maps of its generation and touch
-nothing past the published end. A view stays valid for as long as somebody holds it, whatever
-becomes of the segment.
+nothing past the published end. After listing or opening anything they look at the state again:
+what was found while segments went or were exchanged raises `SegmentsChangedError`, and `looking`
+starts again. A view stays valid for as long as somebody holds it, whatever becomes of the segment.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import threading
 from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from streamlog.errors import CorruptDirectoryError, OffsetOutOfRangeError
-from streamlog.storage.names import LOG, parse_segment_name
+from streamlog.storage.folder import list_bases
 from streamlog.storage.segment import LogSegment
+from streamlog.storage.structure import same_segments
 from streamlog.storage.system import whole_batches
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streamlog.storage.filesystem import Filesystem
     from streamlog.storage.shared import PartitionState
 
 
+class SegmentsChangedError(FileNotFoundError):
+    """Segments went or were exchanged while this one looked: nothing it found is believed."""
+
+
 class FetchCursor(NamedTuple):
-    """Where the next read goes on: it saves the index lookup. Worth nothing by itself."""
+    """Where the next read goes on: it saves the index lookup. Worth nothing by itself.
+
+    `files` is what its position is true for.
+    """
 
     offset: int
     segment: int
     position: int
-    path_generation: int
+    files: tuple[int, int]
 
 
 class Fetched(NamedTuple):
@@ -48,8 +61,16 @@ _NOTHING = memoryview(b"")
 _OPEN_SEGMENTS = 16  # of one partition; a process may have some 65,000 maps
 
 
+def files_of(state: PartitionState) -> tuple[int, int]:
+    """What tells the files of one state from others of the same names."""
+    return state.path_generation, state.swap_generation
+
+
 class LogReader:
-    """Opens segments as they are needed and forgets them when the set of segments changed."""
+    """Opens segments as they are needed and forgets them when the set of segments changed.
+
+    `now` tells the state as it is published at that instant.
+    """
 
     def __init__(
         self,
@@ -58,18 +79,19 @@ class LogReader:
         topic: str,
         partition: int,
         *,
+        now: Callable[[], PartitionState],
         writable: bool,
     ) -> None:
         self._filesystem = filesystem
         self._directory = directory
         self._topic = topic
         self._partition = partition
+        self._now = now
         self._map_length = 0
         self._writable = writable
         self._lock = threading.Lock()
-        self._path_generation = -1
         self._listing: tuple[int, list[int]] = (-1, [])  # of which generation: one store
-        self._segments: dict[int, LogSegment] = {}
+        self._segments: dict[tuple[int, tuple[int, int]], LogSegment] = {}  # by base and files
         self.open_descriptors = 0  # none where maps work
         #: Whether offsets may be missing: compaction removes them, and only damage else.
         self.has_gaps = False
@@ -102,22 +124,29 @@ class LogReader:
         return bases
 
     def _reload(self, state: PartitionState) -> list[int]:
-        found = []
-        for name in self._filesystem.listdir(self._directory):
-            parsed = parse_segment_name(name)
-            if parsed is not None and parsed.suffix == LOG:
-                found.append(parsed.base_offset)
+        found = list_bases(self._filesystem, self._directory)
+        self._check_unchanged(state)
         # A file above the active segment is one that somebody is about to publish, or died over.
-        bases = sorted(base for base in found if base <= state.base_offset)
-        replaced = state.path_generation != self._path_generation
-        for base in list(self._segments):
+        bases = [base for base in found if base <= state.base_offset]
+        files, newest = files_of(state), max(self._segments, default=(-1, ()))[0]
+        for key in list(self._segments):
             # The former active segment was opened for growing: it is sealed now.
-            if replaced or base not in found or base == max(self._segments):
-                self._segments.pop(base).close()
+            if key[1] != files or key[0] not in found or key[0] == newest:
+                self._segments.pop(key).close()
         self._listing = (state.generation, bases)
-        self._path_generation = state.path_generation
         self._count_descriptors()
         return bases
+
+    def let_go_of_removed(self, state: PartitionState) -> None:
+        """Close what is open of segments that the log does not begin with any more."""
+        if self._segments:
+            with contextlib.suppress(FileNotFoundError):  # the next read looks again
+                self.bases(state)
+
+    def _check_unchanged(self, state: PartitionState) -> None:
+        """Raises `SegmentsChangedError` unless what was found under `state` can be believed."""
+        if not same_segments(state, self._now()):
+            raise SegmentsChangedError(errno.ENOENT, "segments changed meanwhile", self._directory)
 
     def _count_descriptors(self) -> None:
         self.open_descriptors = sum(segment.descriptors for segment in self._segments.values())
@@ -128,18 +157,19 @@ class LogReader:
         The active one may have outgrown its map, by another's settings: then it gets a new one.
         """
         needed = state.end_position if base == state.base_offset else 0
-        found = self._segments.get(base)
+        key = (base, files_of(state))
+        found = self._segments.get(key)
         if found is not None and found.reaches(needed):
             return found
         with self._lock:
-            found = self._segments.get(base)
+            found = self._segments.get(key)
             if found is not None and not found.reaches(needed):
-                self._segments.pop(base).close()
+                self._segments.pop(key).close()
                 found = None
             if found is None:
                 if len(self._segments) >= _OPEN_SEGMENTS:
                     self._segments.pop(next(iter(self._segments))).close()
-                found = self._segments[base] = self._open(base, state)
+                found = self._segments[key] = self._open(base, state)
             self._count_descriptors()
         return found
 
@@ -156,6 +186,11 @@ class LogReader:
             map_length=length,
             writable=self._writable,
         )
+        try:
+            self._check_unchanged(state)
+        except SegmentsChangedError:
+            segment.close()
+            raise
         segment.has_gaps = self.has_gaps
         return segment
 
@@ -177,13 +212,12 @@ class LogReader:
             raise self._out_of_range(state, offset)
         if offset == state.log_end:
             return Fetched(_NOTHING, offset, state.log_end, cursor, "", 0)
-        known = (
-            cursor is not None
-            and cursor.offset == offset
-            and cursor.path_generation == state.path_generation
-        )
+        known = cursor is not None and cursor.offset == offset and cursor.files == files_of(state)
         if known and cursor is not None:
-            return self._read(state, cursor.segment, cursor.position, offset, offset, max_bytes)
+            try:
+                return self._read(state, cursor.segment, cursor.position, offset, offset, max_bytes)
+            except FileNotFoundError:
+                pass  # it stood at the end of a segment that is gone
         bases = self.bases(state)
         at = bisect_right(bases, offset) - 1
         # A writer that died in a roll leaves an empty segment which the log then grew past.
@@ -231,7 +265,7 @@ class LogReader:
             length, next_offset = whole_batches(view, lowest, wanted)
             if length == 0:
                 raise segment.damaged(position, limit, offset)
-        cursor = FetchCursor(next_offset, base, position + length, state.path_generation)
+        cursor = FetchCursor(next_offset, base, position + length, files_of(state))
         if length < len(view):
             view = view[:length]
         return Fetched(view, next_offset, state.log_end, cursor, segment.path, position)

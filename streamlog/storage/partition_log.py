@@ -1,35 +1,38 @@
 """`PartitionLog`: one partition as a whole, for one process.
 
 It wires and answers; the work is elsewhere: `append.py` (the path of a batch), `log_reader.py`
-(reading), `partition_sync.py` (syncing), `producer_tracker.py` (idempotent producers),
-`folder.py` (files). What this file owns is how the answers of those become results and errors.
+and `looking.py` (reading), `partition_sync.py` (syncing), `producer_tracker.py` (idempotent
+producers), `folder.py` (files), `structure.py` (whose segments may change). What this file owns is
+how the answers of those become results and errors.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streamlog.errors import PartitionPoisonedError, UnknownTopicError
 from streamlog.storage import append_outcome as codes
 from streamlog.storage import failures, system
 from streamlog.storage.append_outcome import AppendOutcome
-from streamlog.storage.folder import create_folder, open_active_files, settle_indexes_locked
+from streamlog.storage.folder import create_folder, open_active_files
 from streamlog.storage.leader_epochs import LeaderEpochs, read_leader_epochs
 from streamlog.storage.log_reader import FetchCursor, Fetched, LogReader
+from streamlog.storage.looking import look
 from streamlog.storage.partition_sync import PartitionSync
+from streamlog.storage.patience import check_patience, held
 from streamlog.storage.producer_tracker import ProducerTracker, iterate
 from streamlog.storage.refusing_writer import RefusingWriter
 from streamlog.storage.time_lookup import find_largest_timestamp, find_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from streamlog.config import TopicConfig
-    from streamlog.errors import Outcome
-    from streamlog.storage.append_outcome import AppendResult
+    from streamlog.storage.append_outcome import AppendResult, LogStartResult
     from streamlog.storage.filesystem import Filesystem
     from streamlog.storage.log_settings import LogSettings
     from streamlog.storage.shared import PartitionState
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from streamlog.types import OffsetAndTimestamp
 
 _RETIRED_LIMIT = 8
-_LOOKS = 8
+_TOOK_PLACE = frozenset({codes.OK, codes.NOT_AT_EXPECTED_END, codes.BEHIND_PRODUCERS})
 
 
 class PartitionLog:
@@ -68,6 +71,8 @@ class PartitionLog:
         self.settings = settings
         #: Called around the opening of files, no lock held: who counts descriptors makes room.
         self.on_open: Callable[[PartitionLog], None] | None = None
+        #: Called before the state is looked at again, where it is a copy of the published one.
+        self.on_look: Callable[[], None] | None = None
         self._files_lock = threading.RLock()
         self._writer = system.open_writer(
             filesystem, slots, slot, directory, locks_descriptor, settings.file_mode
@@ -77,6 +82,7 @@ class PartitionLog:
             directory,
             topic,
             partition,
+            now=self.current_state,
             writable=not settings.read_only,
         )
         self.configure(config)
@@ -108,6 +114,12 @@ class PartitionLog:
     def state(self) -> PartitionState:
         """Everything published about the partition, at one instant."""
         return self._slots.read_state(self.slot)
+
+    def current_state(self) -> PartitionState:
+        """As `state`, brought up to date first: for who only reads it is a copy."""
+        if self.on_look is not None:
+            self.on_look()
+        return self.state()
 
     @property
     def log_start(self) -> int:
@@ -186,25 +198,62 @@ class PartitionLog:
         waited_from = 0.0
         while True:
             result: AppendResult = self._writer.append(batches, expected_end, caught_up, now_ms)
-            code = result.code
-            if code in (codes.OK, codes.NOT_AT_EXPECTED_END, codes.BEHIND_PRODUCERS):
+            if result.code in _TOOK_PLACE:
                 if self._writer.retired_count > _RETIRED_LIMIT:
                     self._syncing.sync_retired()
                 return result
-            if code == codes.STALE:
-                self._open_files()
-            elif code == codes.NEEDS_SEGMENTS:
-                self._syncing.sync_retired()
-            elif code == codes.LOCK_BUSY:
-                waited_from = waited_from or time.monotonic()
-                self.check_patience(waited_from, result.detail)
-            else:
-                raise failures.append_failed(self, result, len(batches))
+            waited_from = self._make_possible(result, len(batches), waited_from)
 
-    def check_patience(self, since: float, holder: int, outcome: Outcome = "not_written") -> None:
-        """Raise `LockTimeoutError` when a lock was waited for too long, since monotonic `since`."""
-        if (time.monotonic() - since) * 1000 >= self.settings.lock_timeout_ms:
-            raise failures.lock_timeout(self, holder, outcome=outcome)
+    def _make_possible(self, result: AppendResult, size: int, waited_from: float) -> float:
+        """Do what an append or a roll was refused for, so that it is tried again, or raise.
+
+        Since when its lock has been waited for is returned.
+        """
+        if result.code == codes.STALE:
+            self._open_files()
+        elif result.code == codes.NEEDS_SEGMENTS:
+            self._syncing.sync_retired()
+        elif result.code == codes.LOCK_BUSY:
+            waited_from = waited_from or time.monotonic()
+            check_patience(self, waited_from, result.detail)
+        else:
+            raise failures.append_failed(self, result, size)
+        return waited_from
+
+    def roll(self, *, expected_end: int = -1, now_ms: int) -> bool:
+        """Begin a new segment at the log's end, unless the active one is empty.
+
+        `expected_end`: only if the log ends there; False when it does not. Raises as `append`.
+        """
+        waited_from = 0.0
+        while True:
+            result: AppendResult = self._writer.roll(expected_end, now_ms)
+            if result.code in _TOOK_PLACE:
+                return result.code == codes.OK
+            waited_from = self._make_possible(result, 0, waited_from)
+
+    def advance_log_start(self, offset: int) -> int:
+        """Let the log begin at `offset`, if it begins before it; where it begins now.
+
+        Nobody reads what lies before it from then on; nothing is removed. Raises
+        `OffsetOutOfRangeError` behind the high watermark, `PartitionPoisonedError`,
+        `UnknownTopicError` for a topic that was deleted, `LockTimeoutError`.
+        """
+        waited_from = 0.0
+        while True:
+            result: LogStartResult = self._writer.advance_log_start(offset)
+            if result.code == codes.OK:
+                return result.log_start
+            if result.code != codes.LOCK_BUSY:
+                raise failures.log_start_refused(self, offset, result)
+            waited_from = waited_from or time.monotonic()
+            check_patience(self, waited_from, result.detail)
+
+    def let_go_of_removed(self) -> None:
+        """Keep nothing open of segments that are gone: their room is free when nobody does."""
+        self._reader.let_go_of_removed(self.state())
+        if self._writer.retired_count:
+            self._syncing.sync_retired()
 
     # ---------------------------------------------------------------- files
 
@@ -248,22 +297,9 @@ class PartitionLog:
             create_folder(self._filesystem, self.directory, self.topic_id, state.leader_epoch, mode)
         return open_active_files(self._filesystem, self.directory, 0, mode)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the partition's lock for a structural change. Not for anything that waits."""
-        waited_from = 0.0
-        while True:
-            code, detail = self._writer.lock()
-            if code == codes.OK:
-                break
-            if code == codes.SYSTEM_ERROR:
-                raise failures.lock_failed(self, detail, outcome="not_written")
-            waited_from = waited_from or time.monotonic()
-            self.check_patience(waited_from, detail)
-        try:
-            yield
-        finally:
-            self._writer.unlock()
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the partition's lock, to publish a change. Not for anything that waits."""
+        return held(self, self._writer.lock, self._writer.unlock)
 
     def close(self) -> None:
         """Sync what is unsynced and close every descriptor; views stay valid. Idempotent.
@@ -331,76 +367,25 @@ class PartitionLog:
         The first may begin before `offset`. Raises `OffsetOutOfRangeError`, and
         `CorruptRecordError` where no batch can be made out; the batches are not checked.
         """
-        held = self._reader.open_descriptors
-        for look in range(_LOOKS):
-            try:
-                fetched = self._reader.fetch(self.state(), offset, max_bytes, cursor)
-            except FileNotFoundError as error:
-                self._look_again(look, error)
-                cursor = None
-                continue
-            if self.on_open is not None and self._reader.open_descriptors > held:
-                self.on_open(self)
-            return fetched
-        raise AssertionError("the last look raises")
-
-    def _look_again(self, look: int, error: FileNotFoundError) -> None:
-        """The set of segments changed between the state and the file, or a thread closed it."""
-        if look == _LOOKS - 1:
-            raise failures.cannot_open(self, error) from error
-        if look:
-            self._reader.close()
-
-    def _find(
-        self, find: Callable[..., OffsetAndTimestamp | None], *wanted: int
-    ) -> OffsetAndTimestamp | None:
-        for look in range(_LOOKS):
-            try:
-                return find(self._reader, self.state(), *wanted)
-            except FileNotFoundError as error:
-                self._look_again(look, error)
-        return None
+        before = self._reader.open_descriptors
+        fetched = look(
+            self, partial(self._reader.fetch, offset=offset, max_bytes=max_bytes, cursor=cursor)
+        )
+        if self.on_open is not None and self._reader.open_descriptors > before:
+            self.on_open(self)
+        return fetched
 
     def offset_for_time(self, timestamp: int) -> OffsetAndTimestamp | None:
         """The first record whose timestamp is at least `timestamp` (ListOffsets)."""
-        return self._find(find_time, timestamp)
+        return look(self, lambda state: find_time(self._reader, state, timestamp))
 
     def offset_of_max_timestamp(self) -> OffsetAndTimestamp | None:
         """The first record with the largest timestamp (KIP-734)."""
-        return self._find(find_largest_timestamp)
+        return look(self, lambda state: find_largest_timestamp(self._reader, state))
 
     def leader_epochs(self) -> LeaderEpochs:
         """Where each leader epoch begins, as the partition's checkpoint has it."""
         return read_leader_epochs(self._filesystem, self.directory)
-
-    def settle_indexes(self) -> None:
-        """Give the active segment's indexes their last entry and exact length, on the disk.
-
-        What a clean end leaves (facts 1.7): a broker takes an index at its length for full.
-        Raises `DiskFullError`, `InputOutputError`.
-        """
-        if self.state().log_end == self.state().base_offset:
-            return
-        while True:
-            self._ensure_open()
-            with self._files_lock:  # nobody closes what is written to here
-                if self._writer.base_offset < 0:
-                    continue  # another thread needed room, and closed it just now
-                try:
-                    self._settle_indexes()
-                except OSError as error:
-                    raise failures.cannot_open(self, error) from error
-                return
-
-    def _settle_indexes(self) -> None:
-        writer = self._writer
-        with self.locked():
-            state = settle_indexes_locked(
-                self._filesystem, self.state(), writer.offset_index_fd, writer.time_index_fd
-            )
-            self._slots.publish_state(self.slot, state)
-        for descriptor in (writer.offset_index_fd, writer.time_index_fd):
-            self._filesystem.fdatasync(descriptor)
 
     def write_producer_snapshot(self) -> None:
         """Save the idempotent producers as of the log's end, if there are any."""

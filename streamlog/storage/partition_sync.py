@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from streamlog.errors import FailedWriteError
 from streamlog.storage import append_outcome as codes
 from streamlog.storage import failures
+from streamlog.storage.patience import check_patience
 from streamlog.storage.sync import sync_segments_locked
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class PartitionSync:
                     return reached
             elif result.code == codes.LOCK_BUSY:
                 waited_from = waited_from or time.monotonic()
-                log.check_patience(waited_from, result.detail, outcome="unknown")
+                check_patience(log, waited_from, result.detail, outcome="unknown")
             elif result.code == codes.SYSTEM_ERROR:
                 raise failures.lock_failed(log, result.detail, outcome="unknown")
             else:

@@ -2,26 +2,26 @@
 
 After the first failure the kernel calls the pages clean, so what lies past the synced end is
 proved, copied to files of their own, synced and put in the place of the old ones. Nobody can
-append meanwhile: a poisoned partition refuses, which is why the lock is only taken for the swap.
-A crash in between leaves `.cleaned` files, which loading removes, and the partition as it was.
+append meanwhile: a poisoned partition refuses. So all of it is done under the structure byte and
+the sync byte, and the partition's lock is taken for the publication alone. A crash in between
+leaves `.cleaned` files, which the next holder or loading removes, and the partition as it was, or
+some of its files exchanged for copies with the same bytes.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from streamlog.errors import CorruptRecordError
-from streamlog.storage import append_outcome as codes
-from streamlog.storage import failures
 from streamlog.storage.leader_epochs import read_leader_epochs, write_leader_epochs
-from streamlog.storage.names import LOG, parse_segment_name, segment_name
+from streamlog.storage.names import LOG, segment_name
+from streamlog.storage.patience import held
 from streamlog.storage.rewriting import copy_segment, rewrite_identity, swap_in
 from streamlog.storage.segment_scan import SegmentScan, open_for_scan, scan_on
 from streamlog.storage.shared import PartitionState, SyncedEnd
-from streamlog.storage.sync import sync_names
+from streamlog.storage.structure import structure_lock, undo_unpublished_locked
+from streamlog.storage.sync import sync_names, unsynced_bases
 
 if TYPE_CHECKING:
     from streamlog.storage.filesystem import Filesystem
@@ -39,49 +39,46 @@ def recover_poisoned(
 
     `bump_epoch` makes the next leader epoch durable and returns it: readers then know that what
     they saw may have differed. Raises `CorruptRecordError` when what was read back does not
-    check (then only the next lone opening can cut it), and `OSError` while the disk still fails.
+    check (then only the next lone opening can cut it), `LockTimeoutError`, and `OSError` while the
+    disk still fails.
     """
-    with _sync_byte(log):
+    writer = log.writer
+    with structure_lock(log), held(log, writer.lock_sync, writer.unlock_sync):
         state = log.state()
         if not state.poisoned:
             return False
+        undo_unpublished_locked(log)
         synced = slots.read_synced(log.slot)
         names: list[str] = []
-        for base_offset in _unsynced_bases(filesystem, log.directory, synced, state):
+        for base_offset in unsynced_bases(filesystem, log.directory, synced, state):
             names += _copy_proved(filesystem, log, base_offset, state)
         epoch = bump_epoch()
-        with log.locked():
-            swap_in(filesystem, log.directory, names)
-            if synced is None:
-                rewrite_identity(filesystem, log.directory)
-            sync_names(filesystem, log.directory)
-            epochs = read_leader_epochs(filesystem, log.directory)
-            if epochs.assign(epoch, state.log_end):
-                write_leader_epochs(filesystem, log.directory, epochs)
-            slots.store_synced(
-                log.slot, SyncedEnd(state.base_offset, state.end_position, state.log_end)
-            )
-            slots.publish_state(
-                log.slot,
-                state._replace(
-                    poisoned=0,
-                    leader_epoch=epoch,
-                    generation=state.generation + 1,
-                    path_generation=state.path_generation + 1,
-                ),
-            )
+        swap_in(filesystem, log.directory, names)
+        if synced is None:
+            rewrite_identity(filesystem, log.directory)
+        sync_names(filesystem, log.directory)
+        epochs = read_leader_epochs(filesystem, log.directory)
+        if epochs.assign(epoch, state.log_end):
+            write_leader_epochs(filesystem, log.directory, epochs)
+        end = SyncedEnd(state.base_offset, state.end_position, state.log_end)
+        slots.store_synced(log.slot, end)
+        _publish_recovered(slots, log, epoch)
     slots.map.ring_bell()
     return True
 
 
-def _unsynced_bases(
-    filesystem: Filesystem, directory: str, synced: SyncedEnd | None, state: PartitionState
-) -> list[int]:
-    """The segments from the synced end's to the active one."""
-    first = -1 if synced is None else synced.segment
-    found = (parse_segment_name(name) for name in filesystem.listdir(directory))
-    bases = (name.base_offset for name in found if name is not None and name.suffix == LOG)
-    return sorted(base for base in bases if first <= base <= state.base_offset)
+def _publish_recovered(slots: SharedState, log: PartitionLog, epoch: int) -> None:
+    with log.locked():
+        state = log.state()
+        slots.publish_state(
+            log.slot,
+            state._replace(
+                poisoned=0,
+                leader_epoch=epoch,
+                generation=state.generation + 1,
+                path_generation=state.path_generation + 1,
+            ),
+        )
 
 
 def _copy_proved(
@@ -109,22 +106,3 @@ def _copy_proved(
         )
     sealed = base_offset != state.base_offset
     return copy_segment(filesystem, log.directory, base_offset, end, sealed=sealed)
-
-
-@contextmanager
-def _sync_byte(log: PartitionLog) -> Iterator[None]:
-    """Keep out every sync, and a second recovery."""
-    writer = log.writer
-    deadline = time.monotonic() + log.settings.lock_timeout_ms / 1000
-    while True:
-        code, holder = writer.lock_sync()
-        if code == codes.OK:
-            break
-        if code == codes.SYSTEM_ERROR:
-            raise failures.lock_failed(log, holder, outcome="not_written")
-        if time.monotonic() >= deadline:
-            raise failures.lock_timeout(log, holder)
-    try:
-        yield
-    finally:
-        writer.unlock_sync()

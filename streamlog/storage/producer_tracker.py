@@ -11,7 +11,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
-from streamlog.errors import CorruptDirectoryError
+from streamlog.errors import CorruptDirectoryError, OffsetOutOfRangeError
 from streamlog.record.kernel import RecordBatch
 from streamlog.storage.names import LOG, SNAPSHOT, parse_segment_name
 from streamlog.storage.producer_snapshot import read_snapshot, write_snapshot
@@ -55,14 +55,37 @@ class ProducerTracker:
 
     def catch_up(self, state: PartitionState) -> ProducerStateTable:
         """The table with everything below `state.log_end` applied."""
-        if self._table is None or self._path_generation != state.path_generation:
-            self._table = self._newest_snapshot(state)
-            self._path_generation = state.path_generation
+        log_start = state.log_start
+        while True:
+            table = self._table_from(log_start, state)
+            try:
+                self._read_on(table, state.producer_batch_end)
+            except OffsetOutOfRangeError as error:  # records were removed while they were read
+                log_start = error.log_start
+                continue
+            table.end_offset = max(table.end_offset, state.log_end)
+            return table
+
+    def _table_from(self, log_start: int, state: PartitionState) -> ProducerStateTable:
+        """The table as far as it is known, at `log_start` at least.
+
+        What was removed before it was read here is in a snapshot that was written before.
+        """
         table = self._table
-        table.end_offset = max(table.end_offset, state.log_start)
+        if table is not None and self._path_generation != state.path_generation:
+            table = None
+        if table is None or table.end_offset < log_start:
+            found = self._newest_snapshot(max(state.log_end, log_start))
+            if table is None or found.end_offset > table.end_offset:
+                table = found
+        table.end_offset = max(table.end_offset, log_start)
+        self._table, self._path_generation = table, state.path_generation
+        return table
+
+    def _read_on(self, table: ProducerStateTable, producer_batch_end: int) -> None:
+        """Apply what follows. Nothing with a producer id lies behind `producer_batch_end`."""
         cursor = None
-        # Nothing with a producer id lies behind producer_batch_end: no need to read it.
-        while table.end_offset < state.producer_batch_end:
+        while table.end_offset < producer_batch_end:
             fetched = self._fetch(table.end_offset, _READ_BYTES, cursor)
             if not fetched.view:
                 break
@@ -70,23 +93,31 @@ class ProducerTracker:
                 table.apply(producer_batch_of(batch, batch.base_offset), _coordinator_epoch(batch))
             table.end_offset = max(table.end_offset, fetched.next_offset)
             cursor = fetched.cursor
-        table.end_offset = max(table.end_offset, state.log_end)
-        return table
 
-    def _newest_snapshot(self, state: PartitionState) -> ProducerStateTable:
+    def _newest_snapshot(self, end_offset: int) -> ProducerStateTable:
+        """The newest snapshot at or below `end_offset` that can be read; else an empty table."""
+        while True:
+            offsets = self._snapshots(end_offset)
+            # Removed with its segment meanwhile: a newer one was written before.
+            with contextlib.suppress(FileNotFoundError):
+                return self._read_newest(offsets)
+
+    def _read_newest(self, offsets: list[int]) -> ProducerStateTable:
+        for offset in offsets:
+            try:
+                return read_snapshot(self._filesystem, self._directory, offset)
+            except CorruptDirectoryError:
+                continue  # an older one, or the log itself, says the same
+        return ProducerStateTable()
+
+    def _snapshots(self, end_offset: int) -> list[int]:
+        """The offsets of the snapshots at or below `end_offset`, newest first."""
         offsets = []
         for name in self._filesystem.listdir(self._directory):
             parsed = parse_segment_name(name)
             if parsed is not None and parsed.suffix == SNAPSHOT:
                 offsets.append(parsed.base_offset)
-        for offset in sorted(offsets, reverse=True):
-            if offset > state.log_end:
-                continue
-            try:
-                return read_snapshot(self._filesystem, self._directory, offset)
-            except (CorruptDirectoryError, FileNotFoundError):
-                continue  # an older one, or the log itself, says the same
-        return ProducerStateTable()
+        return sorted((offset for offset in offsets if offset <= end_offset), reverse=True)
 
     def check(
         self, table: ProducerStateTable, batches: list[RecordBatch], log_end: int

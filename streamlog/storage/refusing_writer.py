@@ -51,3 +51,6 @@ class RefusingWriter:
 
     def roll(self, *_arguments: object) -> NoReturn:
         raise self._error()
+
+    def advance_log_start(self, _offset: int) -> NoReturn:
+        raise self._error()

@@ -221,6 +221,24 @@ class LogSegment:
             position, expected = header.end, header.last_offset + 1
         return largest
 
+    def largest_timestamp_from(self, offset: int, limit: int, index_size: int | None) -> int:
+        """The largest timestamp of the records from `offset` on, -1 when none has one."""
+        largest, expected = -1, offset
+        position = self.find_batch(offset, limit, index_size)
+        while position < limit:
+            header = self.header_at(position, limit, self.base_offset)
+            if header is None:
+                header = self._behind_damage(position, limit, expected, MAX_INT64)
+            if header.base_offset >= offset:
+                largest = max(largest, header.max_timestamp)
+            else:
+                batch = RecordBatch(self._log.view(header.position, header.size))
+                batch.check()
+                records = batch.records(self.topic, self.partition, offset)
+                largest = max(largest, *(record.timestamp for record in records))
+            position, expected = header.end, header.last_offset + 1
+        return largest
+
     def _first_record_at(
         self, header: BatchHeader, timestamp: int, min_offset: int
     ) -> OffsetAndTimestamp | None:

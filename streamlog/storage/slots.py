@@ -183,6 +183,11 @@ class SharedState:
         first = self.map.cover(slot)
         return int(self.map.words[first + shared.SLOT_INTENDED_END])
 
+    def structure_holder(self, slot: int) -> int:
+        """The pid of who held the partition's structure byte last; 0 for nobody."""
+        first = self.map.cover(slot)
+        return int(self.map.words[first + shared.SLOT_STRUCTURE_HOLDER])
+
     def set_intended_end(self, slot: int, position: int) -> None:
         """Where the writer that holds the lock means to end. Under the partition's lock."""
         first = self.map.cover(slot)

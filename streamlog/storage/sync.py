@@ -10,16 +10,17 @@ their file is synced only when that leaves the segment.
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
+from streamlog.storage.folder import list_bases
 from streamlog.storage.names import (
     LEADER_EPOCHS,
     LOG,
     OFFSET_INDEX,
     PARTITION_METADATA,
     TIME_INDEX,
-    parse_segment_name,
     segment_name,
 )
 from streamlog.storage.shared import SyncedEnd
@@ -47,14 +48,15 @@ def sync_segments_locked(
     state = slots.read_state(slot)
     for descriptor in retired:
         filesystem.fdatasync(descriptor)
-    bases = _unsynced_bases(filesystem, directory, synced, state)
+    bases = unsynced_bases(filesystem, directory, synced, state)
     if synced is None:
         _sync_file(filesystem, f"{directory}/{PARTITION_METADATA}")
     if len(bases) > 1:
         _sync_file(filesystem, f"{directory}/{LEADER_EPOCHS}")
     for base in bases:
-        sealed = base != state.base_offset
-        for suffix in (LOG, OFFSET_INDEX, TIME_INDEX) if sealed else (LOG,):
+        if not _sync_file(filesystem, f"{directory}/{segment_name(base, LOG)}"):
+            _expect_removed(filesystem, directory, base, slots.read_state(slot).log_start)
+        for suffix in (OFFSET_INDEX, TIME_INDEX) if base != state.base_offset else ():
             _sync_file(filesystem, f"{directory}/{segment_name(base, suffix)}")
     if synced is None:
         sync_names(filesystem, directory)
@@ -77,26 +79,30 @@ def sync_names(filesystem: Filesystem, directory: str) -> None:
     filesystem.sync_directory(os.path.dirname(directory))
 
 
-def _unsynced_bases(
+def unsynced_bases(
     filesystem: Filesystem, directory: str, synced: SyncedEnd | None, state: PartitionState
 ) -> list[int]:
     """The segments from the synced end's to the active one, in order."""
     first = -1 if synced is None else synced.segment
-    bases = []
-    for name in filesystem.listdir(directory):
-        parsed = parse_segment_name(name)
-        if parsed is not None and parsed.suffix == LOG:
-            bases.append(parsed.base_offset)
-    return [base for base in sorted(bases) if first <= base <= state.base_offset]
+    found = list_bases(filesystem, directory)
+    return [base for base in found if first <= base <= state.base_offset]
 
 
-def _sync_file(filesystem: Filesystem, path: str) -> None:
+def _expect_removed(filesystem: Filesystem, directory: str, base: int, log_start: int) -> None:
+    """Raises `FileNotFoundError` unless the log starts behind a segment that is missing."""
+    if not any(base < other <= log_start for other in list_bases(filesystem, directory)):
+        path = f"{directory}/{segment_name(base, LOG)}"
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+
+def _sync_file(filesystem: Filesystem, path: str) -> bool:
+    """Sync a file; False when there is none: an index may be missing."""
     try:
         descriptor = filesystem.open(path, os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:
-        # Retention or a deletion took the file while we looked; an index may be missing.
-        return
+        return False
     try:
         filesystem.fdatasync(descriptor)
     finally:
         filesystem.close(descriptor)
+    return True

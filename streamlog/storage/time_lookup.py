@@ -1,10 +1,16 @@
-"""Finding records by time over the segments of a partition (ListOffsets, facts 4.8)."""
+"""Finding records by time over the segments of a partition (ListOffsets, facts 4.8).
+
+Records before the log's start are not there, though their bytes may be: segments that hold
+nothing else are passed over, and of one that holds others too only those count.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from streamlog.storage.log_reader import LogReader
     from streamlog.storage.shared import PartitionState
     from streamlog.types import OffsetAndTimestamp
@@ -14,10 +20,7 @@ def find_time(
     reader: LogReader, state: PartitionState, timestamp: int
 ) -> OffsetAndTimestamp | None:
     """The first record in log order, from the log's start, whose timestamp is large enough."""
-    if state.log_end == state.log_start:
-        return None
-    bases = reader.bases(state)
-    for base, end_offset in zip(bases, [*bases[1:], state.log_end], strict=True):
+    for base, end_offset in _visible_segments(reader, state):
         segment = reader.segment(base, state)
         limit, offset_index_size = reader.limits(base, segment, state)
         found = segment.find_time(
@@ -35,14 +38,28 @@ def find_time(
 
 def find_largest_timestamp(reader: LogReader, state: PartitionState) -> OffsetAndTimestamp | None:
     """The first record that has the partition's largest timestamp."""
-    if state.log_end == state.log_start:
-        return None
-    largest = state.largest_timestamp
-    for base in reader.bases(state):
-        if base != state.base_offset:
-            segment = reader.segment(base, state)
-            largest = max(largest, segment.largest_timestamp(segment.size))
+    largest = -1
+    for base, _ in _visible_segments(reader, state):
+        segment = reader.segment(base, state)
+        limit, offset_index_size = reader.limits(base, segment, state)
+        if base < state.log_start:
+            found = segment.largest_timestamp_from(state.log_start, limit, offset_index_size)
+        elif base == state.base_offset:
+            found = state.largest_timestamp
+        else:
+            found = segment.largest_timestamp(limit)
+        largest = max(largest, found)
     return None if largest < 0 else find_time(reader, state, largest)
+
+
+def _visible_segments(reader: LogReader, state: PartitionState) -> Iterator[tuple[int, int]]:
+    """The segments with records that can be read: where each begins, and the one after it."""
+    if state.log_end == state.log_start:
+        return
+    bases = reader.bases(state)
+    for base, end_offset in zip(bases, [*bases[1:], state.log_end], strict=True):
+        if end_offset > state.log_start:
+            yield base, end_offset
 
 
 def _time_index_size(base: int, state: PartitionState) -> int | None:

@@ -13,6 +13,7 @@ from streamlog.broker.engine import Engine
 from streamlog.broker.parallel import in_parallel
 from streamlog.errors import InputOutputError, PartitionPoisonedError
 from streamlog.storage.filesystem import Filesystem
+from streamlog.storage.settling import settle_indexes
 from tests.broker.conftest import append, read
 from tests.broker.test_lock_failures import locks_refused
 
@@ -175,7 +176,7 @@ def test_indexes_are_settled_of_files_that_another_thread_closes_meanwhile(path:
             log.close()
 
     log._ensure_open = opened_and_closed  # type: ignore[method-assign]
-    log.settle_indexes()
+    settle_indexes(log)
     assert (Path(path) / "a-0" / f"{0:020d}.timeindex").stat().st_size == 12
     engine.close()
 

@@ -102,6 +102,11 @@ class Folder:
         return self
 
     @property
+    def bases(self) -> list[int]:
+        """Where the segments begin that have batches."""
+        return sorted({placed.segment for placed in self.batches})
+
+    @property
     def synced_end(self) -> SyncedEnd:
         """A synced end at the log's end."""
         return self.synced_at(len(self.batches))

@@ -234,6 +234,42 @@ class TestRollingByHand:
         }
 
 
+class TestLogStart:
+    def test_it_moves_forward_only(self, partition: Partition) -> None:
+        writer = partition.writer()
+        append_all(writer, batch(3), batch(3))
+        before = partition.state
+        assert writer.advance_log_start(4) == (codes.OK, 4, 0)
+        assert partition.state == before._replace(log_start=4, generation=before.generation + 1)
+        assert writer.advance_log_start(4) == writer.advance_log_start(1) == (codes.OK, 4, 0)
+        assert partition.state.generation == before.generation + 1
+        assert append_all(writer, batch()) == [6]
+        assert partition.state.log_start == 4
+
+    def test_not_behind_the_high_watermark(self, partition: Partition) -> None:
+        writer = partition.writer()
+        append_all(writer, batch(3))
+        assert writer.advance_log_start(4) == (codes.BEHIND_HIGH_WATERMARK, 0, 3)
+        assert writer.advance_log_start(3) == (codes.OK, 3, 0)
+
+    def test_an_open_transaction_does_not_begin_before_it(self, partition: Partition) -> None:
+        writer = partition.writer()
+        append_all(writer, batch(3))
+        partition.slots.publish_state(
+            partition.slot, partition.state._replace(last_stable_offset=1)
+        )
+        assert writer.advance_log_start(2).code == codes.OK
+        assert partition.state.last_stable_offset == 2
+
+    def test_not_where_nothing_may_be_changed(self, partition: Partition) -> None:
+        writer = partition.writer()
+        append_all(writer, batch(3))
+        partition.slots.publish_state(partition.slot, partition.state._replace(poisoned=5))
+        assert writer.advance_log_start(1) == (codes.POISONED, 0, 5)
+        partition.slots.mark_deleted(partition.slot)
+        assert writer.advance_log_start(1) == (codes.DELETED, 0, 0)
+
+
 class TestDeadWriters:
     def test_what_a_dead_writer_left_is_cut_before_anything_is_appended(
         self, partition: Partition
@@ -388,5 +424,6 @@ def test_both_kernels_leave_the_same_bytes_and_state(tmp_path: Path, seed: int) 
             results.append(writer.append(many, -1, -1, 77))
             if random_source.random() < 0.05:
                 results.append(writer.roll(-1, 78))
+                results.append(writer.advance_log_start(partition.state.log_end // 2))
         outcomes.append((results, partition.state, partition.files()))
     assert outcomes[0] == outcomes[1]

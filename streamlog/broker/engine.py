@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING
 from streamlog.broker import metadata_records, topics
 from streamlog.broker.closing import LastClose
 from streamlog.broker.directory import Place, translate_os_error
-from streamlog.broker.log_factory import LogFactory, check_files, delete_partition
+from streamlog.broker.log_factory import (
+    LogFactory,
+    check_files,
+    mark_deleted,
+    remove_partition,
+)
 from streamlog.broker.metadata_image import MetadataImage
 from streamlog.broker.metadata_log import MetadataLog
 from streamlog.broker.opening import Opening, open_directory
@@ -34,6 +39,7 @@ from streamlog.storage.filesystem import OS_FILESYSTEM, Filesystem
 from streamlog.storage.names import METADATA_TOPIC
 from streamlog.storage.partition_log import PartitionLog
 from streamlog.storage.poison_recovery import recover_poisoned
+from streamlog.storage.structure import structure_lock
 from streamlog.types import Durability, NewTopic, PartitionDescription, TopicDescription
 
 if TYPE_CHECKING:
@@ -116,9 +122,7 @@ class Engine:
     def _open_metadata(self) -> None:
         opening = self._opening
         log = self.partitions.get(Uuid.ONE, 0, METADATA_TOPIC)
-        self.metadata = MetadataLog(
-            log, opening.shared, opening.meta, opening.filesystem, opening.clock
-        )
+        self.metadata = MetadataLog(log, opening.meta, opening.filesystem, opening.clock)
         self._factory.metadata = self.metadata
         self.partitions.make_under(self.metadata.lock)
         self.producer_ids = ProducerIds(self.metadata)
@@ -255,13 +259,16 @@ class Engine:
         """Delete topics and their records. Raises `UnknownTopicError`.
 
         The metadata says so first, then nobody can append, then the folders go. Views that
-        somebody holds stay valid.
+        somebody holds stay valid. Raises `LockTimeoutError` when another process does not let go
+        of a partition: the topic is deleted, and its files go with the next lone opening.
         """
         self.check_writable()
         for removed in topics.remove_topics(self.metadata, names):
+            for partition in removed.partitions:
+                mark_deleted(self._opening, self.partitions, removed, partition)
             self._forget_checkpoints(removed.name)
             for partition in removed.partitions:
-                delete_partition(self._opening, self.partitions, removed, partition)
+                remove_partition(self._opening, self.partitions, removed, partition)
 
     def delete_topic(self, name: str) -> None:
         """Delete one topic."""
@@ -275,8 +282,10 @@ class Engine:
         return self.configs.alter(changes, validate_only=validate_only)
 
     def _forget_checkpoints(self, topic: str) -> None:
-        with self.metadata.log.locked():
-            forget_topic(self._opening.filesystem, self.place.path, topic)
+        """Nobody writes them meanwhile (`storage.log_start`), and nothing of a marked topic."""
+        opening = self._opening
+        with structure_lock(self.metadata.log):
+            forget_topic(opening.filesystem, self.place.path, topic, mode=opening.mode)
 
     # ---------------------------------------------------------------- partitions
 

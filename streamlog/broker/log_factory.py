@@ -1,13 +1,14 @@
 """Making the log of a partition: its slot, assigned at the first use by anybody, and its settings.
 
-And the other end: what is done to a deleted topic's partition. Nobody can append any more,
-then the folder's name is free, then the files go.
+And the other end: what is done to a deleted topic's partition. Nobody can append any more, and
+who restructures it lets go; then the folder's name is free, then the files go.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from streamlog.broker import folders
@@ -20,6 +21,7 @@ from streamlog.storage.log_settings import LogSettings
 from streamlog.storage.names import partition_directory_name
 from streamlog.storage.partition_log import PartitionLog
 from streamlog.storage.shared import PartitionState
+from streamlog.storage.structure import structure_lock
 
 if TYPE_CHECKING:
     from streamlog.broker.metadata_image import TopicImage
@@ -138,19 +140,32 @@ def check_files(opening: Opening, log: PartitionLog) -> None:
         )
 
 
-def delete_partition(
+def mark_deleted(
     opening: Opening, partitions: OpenPartitions, topic: TopicImage, partition: int
 ) -> None:
-    """Refuse every later append, then remove the folder. The metadata has said so already."""
+    """Refuse every later append, and let go of a partition that the metadata does not have."""
     shared = opening.shared
     slot = shared.find_slot(topic.topic_id, partition)
     if slot is not None:
         log = partitions.get(topic.topic_id, partition, topic.name)
         with log.locked():
             shared.mark_deleted(slot)
-        partitions.forget(topic.topic_id, partition)
         log.abandon()
+
+
+def remove_partition(
+    opening: Opening, partitions: OpenPartitions, topic: TopicImage, partition: int
+) -> None:
+    """Remove the folder of a partition that is marked, when nobody restructures it any more.
+
+    Raises `LockTimeoutError`: the next lone opening removes it then.
+    """
     directory = f"{opening.place.path}/{partition_directory_name(topic.name, partition)}"
-    if opening.filesystem.is_directory(directory):
-        aside = folders.set_aside(opening.filesystem, directory, "-delete")
-        folders.remove_folder(opening.filesystem, aside)
+    with ExitStack() as stack:
+        if opening.shared.find_slot(topic.topic_id, partition) is not None:
+            log = partitions.get(topic.topic_id, partition, topic.name)
+            stack.enter_context(structure_lock(log))
+            partitions.forget(topic.topic_id, partition)
+        if opening.filesystem.is_directory(directory):
+            aside = folders.set_aside(opening.filesystem, directory, "-delete")
+            folders.remove_folder(opening.filesystem, aside)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streamlog.broker import metadata_records, metadata_snapshot, metadata_trim
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from streamlog.storage.log_reader import FetchCursor
     from streamlog.storage.partition_log import PartitionLog
     from streamlog.storage.properties import MetaProperties
-    from streamlog.storage.slots import SharedState
 
 _FETCH_BYTES = 1 << 20
 
@@ -52,13 +50,11 @@ class MetadataLog:
     def __init__(
         self,
         log: PartitionLog,
-        slots: SharedState,
         meta: MetaProperties,
         filesystem: Filesystem,
         clock: Clock,
     ) -> None:
         self.log = log
-        self._slots = slots
         self.meta = meta
         self.lock = threading.RLock()
         self.image = MetadataImage(meta.node_id)
@@ -70,7 +66,7 @@ class MetadataLog:
         self._settled_end = 0  # everything below is replayed, and who has to know was told
         self._cursor: FetchCursor | None = None
         #: Where the log ends now, by whomever: one load, without a step of the interpreter.
-        self.published_end: Callable[[], int] = partial(slots.map.log_end, log.slot)
+        self.published_end: Callable[[], int] = log.published_end
         self._watchers: weakref.WeakSet[RemovalWatcher] = weakref.WeakSet()
         self._load_snapshot()
 
@@ -154,16 +150,22 @@ class MetadataLog:
             self.log.configure(config)
 
     def _trim(self) -> None:
-        if metadata_trim.trim_is_due(self.log, self.image):
+        """Trim the log when that is due. What fails is tried again: the change stands already."""
+        if not metadata_trim.trim_is_due(self.log, self.image):
+            return
+        try:
             metadata_trim.trim(
                 self._filesystem,
-                self._slots,
                 self.log,
                 self.image,
                 self._next_offset,
                 self.meta,
                 self._clock.now_ms(),
             )
+        except OSError as error:
+            import logging
+
+            logging.getLogger("streamlog").warning("the metadata log was not trimmed: %s", error)
 
     def sync(self) -> None:
         """Have on the disk what was replayed: what follows from a record comes after it."""
@@ -182,11 +184,12 @@ class MetadataLog:
 
     def _load_snapshot(self) -> None:
         """Begin from the newest snapshot, where there is one; the log continues it."""
+        log_start = self.log.log_start  # looked at first: it moves when there is a snapshot
         found = metadata_snapshot.read_newest(self._filesystem, self.log.directory)
         if found is None:
-            if self.log.log_start > 0:
+            if log_start > 0:
                 raise CorruptDirectoryError(
-                    f"the metadata log begins at {self.log.log_start} and no snapshot stands "
+                    f"the metadata log begins at {log_start} and no snapshot stands "
                     "for what came before",
                     file=self.log.directory,
                 )

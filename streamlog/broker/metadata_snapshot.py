@@ -7,6 +7,7 @@ with the footer. The end offset in the name is exclusive: it stands for everythi
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from streamlog.protocol import control_records, message
@@ -40,11 +41,13 @@ def parse_snapshot_name(name: str) -> tuple[int, int] | None:
 
 def read_newest(filesystem: Filesystem, directory: str) -> tuple[int, bytes] | None:
     """The end offset and the bytes of the newest snapshot in `directory`."""
-    newest = list_snapshots(filesystem, directory)
-    if not newest:
-        return None
-    end_offset, epoch = newest[-1]
-    return end_offset, filesystem.read_file(f"{directory}/{snapshot_name(end_offset, epoch)}")
+    while newest := list_snapshots(filesystem, directory):
+        end_offset, epoch = newest[-1]
+        # Another process may remove it when it has written a newer one.
+        with suppress(FileNotFoundError):
+            data = filesystem.read_file(f"{directory}/{snapshot_name(end_offset, epoch)}")
+            return end_offset, data
+    return None
 
 
 def list_snapshots(filesystem: Filesystem, directory: str) -> list[tuple[int, int]]:

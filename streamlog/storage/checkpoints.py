@@ -87,13 +87,37 @@ def read_offset_checkpoint(filesystem: Filesystem, path: str) -> dict[tuple[str,
 
 
 def write_offset_checkpoint(
-    filesystem: Filesystem, path: str, offsets: Mapping[tuple[str, int], int]
+    filesystem: Filesystem,
+    path: str,
+    offsets: Mapping[tuple[str, int], int],
+    *,
+    mode: int = 0o600,
 ) -> None:
     """Replace a directory's checkpoint atomically and durably."""
-    filesystem.write_atomically(path, format_offset_checkpoint(offsets))
+    filesystem.write_atomically(path, format_offset_checkpoint(offsets), mode=mode)
 
 
-def forget_topic(filesystem: Filesystem, directory: str, topic: str) -> None:
+def raise_offsets(
+    filesystem: Filesystem,
+    path: str,
+    offsets: Mapping[tuple[str, int], int],
+    *,
+    mode: int = 0o600,
+) -> None:
+    """Have a directory's checkpoint say these offsets at least; what it says of others stays.
+
+    One that cannot be read vouches for nothing, and is written anew.
+    """
+    try:
+        known = read_offset_checkpoint(filesystem, path)
+    except CorruptDirectoryError:
+        known = {}
+    raised = {**known, **{key: max(offset, known.get(key, 0)) for key, offset in offsets.items()}}
+    if raised != known:
+        write_offset_checkpoint(filesystem, path, raised, mode=mode)
+
+
+def forget_topic(filesystem: Filesystem, directory: str, topic: str, *, mode: int = 0o600) -> None:
     """Take a topic out of the checkpoints in `directory`: they know topics by name only.
 
     What they say of a deleted topic would later be believed of another one of that name.
@@ -106,7 +130,7 @@ def forget_topic(filesystem: Filesystem, directory: str, topic: str) -> None:
             continue  # it vouches for nothing, and is written anew when the directory is closed
         kept = {key: offset for key, offset in offsets.items() if key[0] != topic}
         if kept != offsets:
-            write_offset_checkpoint(filesystem, path, kept)
+            write_offset_checkpoint(filesystem, path, kept, mode=mode)
 
 
 def int_or_none(text: str) -> int | None:

@@ -72,7 +72,8 @@ def load_cleanly_closed(
         high_watermark=state.log_end,
         last_stable_offset=last_stable,
         leader_epoch=0 if latest is None else latest.epoch,
-        producer_batch_end=state.log_end,
+        # Who closes leaves a snapshot where there are producers; so does a broker, always.
+        producer_batch_end=state.log_end if files.snapshots else 0,
     )
     synced = SyncedEnd(state.base_offset, state.end_position, state.log_end)
     return PartitionRecovery(state, synced, epochs)

@@ -152,9 +152,12 @@ def read_leader_epochs(filesystem: Filesystem, directory: str) -> LeaderEpochs:
     return parse_leader_epochs(filesystem.read_file(path), path)
 
 
-def write_leader_epochs(filesystem: Filesystem, directory: str, epochs: LeaderEpochs) -> None:
+def write_leader_epochs(
+    filesystem: Filesystem, directory: str, epochs: LeaderEpochs, *, mode: int = 0o600
+) -> None:
     """Store the epochs, atomically and durably."""
-    filesystem.write_atomically(f"{directory}/{LEADER_EPOCHS}", format_leader_epochs(epochs))
+    path = f"{directory}/{LEADER_EPOCHS}"
+    filesystem.write_atomically(path, format_leader_epochs(epochs), mode=mode)
 
 
 def _malformed(file: str, why: str) -> CorruptDirectoryError:

@@ -127,6 +127,11 @@ class PartitionLog:
         return int(self._map.state_word(self.slot, 0))
 
     @property
+    def published_end(self) -> Callable[[], int]:
+        """Tells where the log ends now, by whomever, without a step of the interpreter."""
+        return partial(self._map.log_end, self.slot)
+
+    @property
     def log_end(self) -> int:
         """The offset that the next record gets."""
         return int(self._map.log_end(self.slot))

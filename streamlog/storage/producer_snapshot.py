@@ -75,14 +75,16 @@ def read_snapshot(filesystem: Filesystem, directory: str, end_offset: int) -> Pr
     return decode_snapshot(filesystem.read_file(path), end_offset, path)
 
 
-def write_snapshot(filesystem: Filesystem, directory: str, table: ProducerStateTable) -> str:
+def write_snapshot(
+    filesystem: Filesystem, directory: str, table: ProducerStateTable, *, mode: int = 0o600
+) -> str:
     """Write the snapshot at `table.end_offset`, atomically; its path.
 
     It may be done at any time, by anybody, under no lock: what it says depends only on the
     log below its offset.
     """
     path = f"{directory}/{segment_name(table.end_offset, SNAPSHOT)}"
-    filesystem.write_atomically(path, encode_snapshot(table))
+    filesystem.write_atomically(path, encode_snapshot(table), mode=mode)
     return path
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from streamlog.errors import CorruptDirectoryError, CorruptRecordError
 from streamlog.storage.clean_load import load_cleanly_closed
+from streamlog.storage.hidden_files import find_hidden, remove_files
 from streamlog.storage.leader_epochs import read_leader_epochs
 from streamlog.storage.loading import PartitionFiles, load_partition_files, sort_names
 from streamlog.storage.names import LOG, OFFSET_INDEX, SEGMENT_SUFFIXES, TIME_INDEX, segment_name
@@ -65,6 +66,7 @@ def recover_partition(
         files = load_partition_files(filesystem, directory)
     except FileNotFoundError:
         return _missing_folder(directory, topic, partition, mark, checkpoint_log_start, now_ms)
+    files = _remove_hidden(filesystem, directory, files, checkpoint_log_start)
     poisoned = slot_state is not None and slot_state.poisoned != 0
     found: PartitionRecovery | None = None
     if slot_state is not None and not poisoned:
@@ -95,6 +97,19 @@ def recover_partition(
         if slot_state is not None:
             _supersede(filesystem, directory, found, slot_state)
     return found
+
+
+def _remove_hidden(
+    filesystem: Filesystem, directory: str, files: PartitionFiles, log_start: int
+) -> PartitionFiles:
+    """Finish a removal that was begun: what lies below the recorded log start is no record."""
+    if not files.segments or files.segments[0] >= log_start:
+        return files
+    hidden = find_hidden(filesystem, directory, log_start, files.segments[-1])
+    if not hidden.names:
+        return files
+    remove_files(filesystem, directory, hidden.names)
+    return sort_names(files.names.difference(hidden.names))
 
 
 def _supersede(
@@ -158,6 +173,12 @@ def _resume(
         return None
     if filesystem.file_size(log_path) < state.end_position:
         return None
+    if state.restructuring:  # loading has finished it
+        state = state._replace(
+            generation=state.generation + 1,
+            swap_generation=state.swap_generation + 1,
+            restructuring=0,
+        )
     try:
         epochs = read_leader_epochs(filesystem, directory)
     except CorruptDirectoryError:

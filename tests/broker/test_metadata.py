@@ -130,7 +130,7 @@ def test_a_decision_is_made_again_when_another_process_was_faster(engine: Engine
 def test_the_log_is_trimmed_and_every_topic_still_known(open_engine: OpenEngine, path: str) -> None:
     engine = open_engine()
     for number in range(8):
-        engine.create_topic(f"t{number}", 2000, {"retention_ms": number})
+        engine.create_topic(f"t{number}", 2000, {"segment_jitter_ms": number})
         if number % 2:
             engine.delete_topic(f"t{number}")
     append(engine.partition("t0", 5), b"x")
@@ -156,7 +156,7 @@ def replay_from_nothing(engine: Engine) -> object:
     from streamlog.broker.metadata_log import MetadataLog
 
     own = engine.metadata
-    fresh = MetadataLog(own.log, own._slots, own.meta, own._filesystem, engine.clock)
+    fresh = MetadataLog(own.log, own.meta, own._filesystem, engine.clock)
     image = fresh.refresh()
     return {name: topics.describe_topic(image.topics[name]) for name in sorted(image.topics)}
 
@@ -165,7 +165,7 @@ def test_a_reader_behind_the_logs_start_goes_on_from_the_snapshot(engine: Engine
     from streamlog.broker.metadata_log import MetadataLog
 
     own = engine.metadata
-    behind = MetadataLog(own.log, own._slots, own.meta, own._filesystem, engine.clock)
+    behind = MetadataLog(own.log, own.meta, own._filesystem, engine.clock)
     behind.refresh()
     for number in range(8):
         engine.create_topic(f"t{number}", 2000)

@@ -8,6 +8,8 @@ import pytest
 
 from streamlog.storage.filesystem import Filesystem
 from streamlog.storage.leader_epochs import LeaderEpochs
+from streamlog.storage.producer_snapshot import encode_snapshot
+from streamlog.storage.producer_state import ProducerStateTable
 from streamlog.storage.shared import PartitionState, SyncedEnd
 from tests.storage.folder_builder import (
     NOW,
@@ -139,7 +141,38 @@ class TestLogStart:
             100,
             100,
         )
-        assert folder.recover(log_start=100).state == found.state
+        again = folder.recover(log_start=100).state
+        assert again == found.state._replace(producer_batch_end=again.producer_batch_end)
+        assert [path.name for path in folder.path.glob("*.log")] == [f"{100:020d}.log"]
+
+    @pytest.mark.parametrize("clean", [True, False])
+    def test_what_lies_below_it_goes(self, folder, clean):
+        three_segments(folder)
+        folder.path.joinpath(f"{0:020d}.7.torn").touch()
+        for offset in (0, 5, folder.bases[1], folder.bases[2]):
+            folder.path.joinpath(f"{offset:020d}.snapshot").write_bytes(
+                encode_snapshot(ProducerStateTable())
+            )
+        start = folder.bases[2] + 1
+        end = folder.next_offset
+        state = folder.recover(clean=clean, recovery_point=end, log_start=start).state
+        assert (state.log_start, state.log_end) == (start, end)
+        stems = {path.name[:20] for path in folder.path.iterdir() if path.name[0] == "0"}
+        assert stems == {f"{folder.bases[2]:020d}"}
+
+    @pytest.mark.parametrize("gone", [[0], [1], [0, 1]])
+    def test_a_removal_that_reached_the_disk_in_part_is_finished(self, folder, gone):
+        """Whichever files a power cut took: no damage, nothing missing from the start on."""
+        three_segments(folder)
+        for number in gone:
+            folder.file(".log", folder.bases[number]).unlink()
+        found = folder.recover(log_start=folder.bases[2])
+        assert (found.state.log_start, found.state.log_end) == (
+            folder.bases[2],
+            folder.next_offset,
+        )
+        assert found.problems == []
+        assert found.corrupt is None
 
     def test_the_first_segment_bounds_it_from_below(self, tmp_path):
         folder = Folder(tmp_path / "late-0", first_offset=500)

@@ -12,7 +12,8 @@
     │   └── ReadOnlyError               a change asked of a log that is open for reading
     ├── TopicError
     │   ├── UnknownTopicError           no such topic or partition; the nearest name is given
-    │   └── TopicExistsError            it is there already, or collides with one that is
+    │   ├── TopicExistsError            it is there already, or collides with one that is
+    │   └── PolicyViolationError        the topic's settings do not allow it
     ├── SendError                       a record that was not accepted; carries `outcome`
     │   ├── RecordTooLargeError
     │   ├── InvalidTimestampError
@@ -145,6 +146,12 @@ class TopicExistsError(TopicError):
     """A topic of that name, or one that collides with it (`.` against `_`), exists."""
 
     code = 36
+
+
+class PolicyViolationError(TopicError):
+    """The topic's settings do not allow it: deleting records of a compacted topic. `partition`."""
+
+    code = 44
 
 
 class SendError(StreamlogError):

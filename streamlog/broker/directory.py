@@ -18,6 +18,7 @@ from streamlog.errors import (
     DiskFullError,
     InputOutputError,
     NotALogDirectoryError,
+    StreamlogError,
     UnsupportedFeatureError,
     UnsupportedFormatError,
 )
@@ -33,6 +34,8 @@ from streamlog.storage.properties import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from streamlog.storage.filesystem import Filesystem
 
 METADATA_FOLDER = names.partition_directory_name(names.METADATA_TOPIC, 0)
@@ -205,6 +208,17 @@ def translate_os_error(error: OSError, path: str) -> OSError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(f"{text}; nothing was promised yet", path=path, errno=error.errno)
     return InputOutputError(text, path=path, errno=error.errno)
+
+
+@contextlib.contextmanager
+def typed_errors(path: str) -> Iterator[None]:
+    """Let what the operating system refuses inside be the typed error for `path`."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, StreamlogError):
+            raise
+        raise translate_os_error(error, path) from error
 
 
 def _draw(random: bytes) -> str:

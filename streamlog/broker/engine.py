@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from streamlog.broker import metadata_records, topics
 from streamlog.broker.closing import LastClose
-from streamlog.broker.directory import Place, translate_os_error
+from streamlog.broker.directory import Place, typed_errors
 from streamlog.broker.log_factory import (
     LogFactory,
     check_files,
@@ -40,10 +40,18 @@ from streamlog.storage.names import METADATA_TOPIC
 from streamlog.storage.partition_log import PartitionLog
 from streamlog.storage.poison_recovery import recover_poisoned
 from streamlog.storage.structure import structure_lock
-from streamlog.types import Durability, NewTopic, PartitionDescription, TopicDescription
+from streamlog.types import (
+    Durability,
+    NewTopic,
+    PartitionDescription,
+    TopicDescription,
+    TopicPartition,
+)
 
 if TYPE_CHECKING:
     from array import array
+
+    from streamlog.broker.housekeeping import Housekeeper
 
 
 class Engine:
@@ -62,6 +70,8 @@ class Engine:
         self._opening = opening
         self._config = config
         self._closed = False
+        self._housekeeper: Housekeeper | None = None
+        self._housekept = 0  # what was asked of it when it was last told
         self._factory = LogFactory(opening, config.lock_timeout_ms, self._files_open)
         self.partitions = OpenPartitions(
             self._factory.make, config.max_open_files or default_budget(), opening.sync_threads
@@ -117,7 +127,7 @@ class Engine:
             self.report = recovery.report
             opening.go_live()
             log_report(self.place.path, recovery.report)
-        self.metadata.refresh()
+        self.refresh()
 
     def _open_metadata(self) -> None:
         opening = self._opening
@@ -141,6 +151,8 @@ class Engine:
 
         Called once, by the registry. The first failure is raised when everything is let go.
         """
+        if self._housekeeper is not None:
+            self._housekeeper.close()
         self._factory.flush_timer.close()
         failure: StreamlogError | None = None
         try:
@@ -148,15 +160,12 @@ class Engine:
         except StreamlogError as error:
             failure = error
         try:
-            last = LastClose(
-                self._opening, self.metadata.refresh(), self.log, self._config.lock_timeout_ms
-            )
-            if last.is_last():
-                last.finish()
-        except OSError as error:
-            if isinstance(error, StreamlogError):
-                raise
-            raise translate_os_error(error, self.place.path) from error
+            with typed_errors(self.place.path):
+                last = LastClose(
+                    self._opening, self.metadata.refresh(), self.log, self._config.lock_timeout_ms
+                )
+                if last.is_last():
+                    last.finish()
         finally:
             self._abandon()
         if failure is not None:
@@ -205,7 +214,21 @@ class Engine:
 
     def refresh(self) -> MetadataImage:
         """Replay what other processes changed; one load when there is nothing."""
-        return self.metadata.refresh()
+        image = self.metadata.refresh()
+        if image.cleanup != self._housekept:
+            self._housekept = image.cleanup
+            self.housekeeper.start()
+        return image
+
+    @property
+    def housekeeper(self) -> Housekeeper:
+        """What applies retention and compaction; its thread runs once a topic asks for them."""
+        with self.metadata.lock:
+            if self._housekeeper is None:
+                from streamlog.broker.housekeeping import Housekeeper
+
+                self._housekeeper = Housekeeper(self, self._config)
+            return self._housekeeper
 
     def metadata_end(self) -> int:
         """Where the metadata log ends now: it moved when anything about topics changed."""
@@ -236,7 +259,9 @@ class Engine:
             if isinstance(topic.name, str) and topic.name not in present:
                 # Who deleted one of that name may have died over it.
                 self._forget_checkpoints(topic.name)
-        return topics.create_topics(self.metadata, wanted, validate_only=validate_only)
+        created = topics.create_topics(self.metadata, wanted, validate_only=validate_only)
+        self.refresh()
+        return created
 
     def create_topic(
         self, name: str, partitions: int = 1, settings: Mapping[str, object] | None = None
@@ -250,6 +275,27 @@ class Engine:
         """Let topics have so many partitions in total. See `topics.create_partitions`."""
         self.check_writable()
         return topics.create_partitions(self.metadata, totals, validate_only=validate_only)
+
+    def delete_records(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Delete the records before these offsets; where each partition begins now.
+
+        See `delete_records.delete_records`. Raises `UnknownTopicError`.
+        """
+        from streamlog.broker.delete_records import delete_records
+
+        self.check_writable()
+        logs = {self.partition(*name): offset for name, offset in offsets.items()}
+        with typed_errors(self.place.path):
+            left = delete_records(self.metadata.log, logs)
+        if left:
+            self.housekeeper.start()  # they are restructured right now: its next round removes them
+        return {name: self.partition(*name).log_start for name in offsets}
+
+    def apply_retention(self, topic: str | None = None) -> dict[TopicPartition, int]:
+        """Apply retention to a topic, or to all, now. See `Housekeeper.apply_retention`."""
+        self.check_writable()
+        names = None if topic is None else frozenset({self.topic(topic).name})
+        return self.housekeeper.apply_retention(names)
 
     def create_partitions(self, name: str, total: int) -> TopicDescription:
         """Let one topic have `total` partitions."""
@@ -279,7 +325,9 @@ class Engine:
     ) -> list[TopicDescription]:
         """Change settings of topics. See `TopicConfigs.alter`."""
         self.check_writable()
-        return self.configs.alter(changes, validate_only=validate_only)
+        altered = self.configs.alter(changes, validate_only=validate_only)
+        self.refresh()
+        return altered
 
     def _forget_checkpoints(self, topic: str) -> None:
         """Nobody writes them meanwhile (`storage.log_start`), and nothing of a marked topic."""
@@ -345,14 +393,10 @@ class Engine:
                 image = self.metadata.change(lambda _: [change])
                 return topics.find_topic(image, topic).partitions[partition].leader_epoch
 
-        try:
+        with typed_errors(log.directory):
             recovered = recover_poisoned(
                 self._opening.filesystem, self._opening.shared, log, bump_epoch
             )
-        except OSError as error:
-            if isinstance(error, StreamlogError):
-                raise
-            raise translate_os_error(error, log.directory) from error
         if recovered:
             self._factory.watch(log)
         return recovered
@@ -417,12 +461,8 @@ def open_for_writing(
     place: Place, *, mode: int, config: OpenConfig, filesystem: Filesystem, clock: Clock
 ) -> Engine:
     """A new engine on `place`. Raises typed errors only."""
-    try:
+    with typed_errors(place.path):
         opening = open_directory(
             filesystem, clock, place, mode=mode, lock_timeout_ms=config.lock_timeout_ms
         )
         return Engine(opening, config)
-    except OSError as error:
-        if isinstance(error, StreamlogError):
-            raise
-        raise translate_os_error(error, place.path) from error

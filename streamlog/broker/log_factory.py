@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from streamlog.broker import folders
@@ -37,7 +38,8 @@ class LogFactory:
     """Makes partition logs that have no files open yet. `on_open` is called when one opens them.
 
     `metadata` is set once there is one: the metadata log itself is the first that is made.
-    `assign` gives a partition its slot; who only reads keeps slots of its own.
+    `assign` gives a partition its slot, and `look` brings its state up to date: who only reads
+    keeps slots of its own.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class LogFactory:
     ) -> None:
         self.metadata: MetadataLog | None = None
         self.assign: Callable[[bytes, int, str], int] | None = None
+        self.look: Callable[[bytes, int], None] | None = None
         self.flush_timer = FlushTimer(opening.clock)
         self._opening = opening
         self._on_open = on_open
@@ -87,6 +90,8 @@ class LogFactory:
             settings=self._settings,
         )
         log.on_open = self._on_open
+        if self.look is not None:
+            log.on_look = partial(self.look, topic_id, partition)
         self.watch(log)
         if self._opening.read_only:
             place = self._opening.place.path

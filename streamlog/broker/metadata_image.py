@@ -21,6 +21,10 @@ from streamlog.storage.names import metric_name
 TOPIC_RESOURCE = 2
 BROKER_RESOURCE = 4
 
+# What topics ask of housekeeping: bits of `MetadataImage.cleanup`.
+RETENTION = 1
+COMPACTION = 2
+
 
 class PartitionImage(msgspec.Struct, frozen=True):
     """One partition as the metadata has it. `partition_epoch` counts its changes."""
@@ -50,6 +54,7 @@ class MetadataImage:
     that nothing was left out that only the log has, so that a snapshot could stand for it.
     `reconfigured` gathers the topics whose settings changed, for who empties it. `node_id` is
     whose settings as a broker, besides those of the whole cluster, are the topics' defaults.
+    `cleanup` says what some topic asked for, now or before: `RETENTION`, `COMPACTION`.
     """
 
     __slots__ = (
@@ -58,6 +63,7 @@ class MetadataImage:
         "_metric_names",
         "_pending_settings",
         "_transaction",
+        "cleanup",
         "features",
         "is_complete",
         "next_producer_id",
@@ -77,6 +83,7 @@ class MetadataImage:
         self.removed: set[Uuid] = set()
         self.is_complete = True
         self.reconfigured: set[Uuid] = set()
+        self.cleanup = 0
         self._by_id: dict[Uuid, TopicImage] = {}
         self._configs: dict[Uuid, TopicConfig] = {}
         self._metric_names: dict[str, str] = {}
@@ -191,6 +198,7 @@ class MetadataImage:
             self._metric_names.pop(metric_name(topic.name), None)
 
     def _config(self, record: Any) -> None:
+        self.cleanup |= _cleanup_asked_by(record.name, record.value)
         if record.resource_type == TOPIC_RESOURCE:
             topic = self.topics.get(record.resource_name)
             # A broker's snapshot may name a topic's settings before the topic.
@@ -223,6 +231,16 @@ class MetadataImage:
                 file="__cluster_metadata-0",
             )
         return topic
+
+
+def _cleanup_asked_by(name: str, value: str | None) -> int:
+    """What a setting of a topic, or of the broker for its topics, asks of housekeeping."""
+    name = name.removeprefix("log.")
+    if name.startswith("retention.") and value not in (None, "-1"):
+        return RETENTION
+    if name == "cleanup.policy" and value is not None and "compact" in value:
+        return COMPACTION
+    return 0
 
 
 _NO_LEADER_CHANGE = -2

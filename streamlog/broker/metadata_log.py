@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from streamlog.broker import metadata_records, metadata_snapshot, metadata_trim
+from streamlog.broker import metadata_records, metadata_snapshot
 from streamlog.broker.metadata_image import MetadataImage
 from streamlog.config import TopicConfig
 from streamlog.errors import CorruptDirectoryError, OffsetOutOfRangeError
@@ -150,9 +150,14 @@ class MetadataLog:
             self.log.configure(config)
 
     def _trim(self) -> None:
-        """Trim the log when that is due. What fails is tried again: the change stands already."""
-        if not metadata_trim.trim_is_due(self.log, self.image):
+        """Trim the log when full segments lie before the active one, and a snapshot can stand for
+        them. What fails is tried again: the change stands already.
+        """
+        state = self.log.state()
+        if state.base_offset <= state.log_start or not self.image.is_complete:
             return
+        from streamlog.broker import metadata_trim
+
         try:
             metadata_trim.trim(
                 self._filesystem,

@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from streamlog.storage.properties import MetaProperties
 
 
-def trim_is_due(log: PartitionLog, image: MetadataImage) -> bool:
-    """Whether full segments lie before the active one, and a snapshot could stand for them."""
-    state = log.state()
-    return state.base_offset > state.log_start and image.is_complete
-
-
 def trim(
     filesystem: Filesystem,
     log: PartitionLog,

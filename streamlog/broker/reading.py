@@ -8,10 +8,11 @@ they are what the files bear out. There is no bell: whoever waits polls, backing
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from streamlog.broker.directory import METADATA_FOLDER, Place, identify, translate_os_error
+from streamlog.broker.directory import METADATA_FOLDER, Place, identify, typed_errors
 from streamlog.broker.directory_lock import ReaderLock
 from streamlog.broker.engine import Engine
 from streamlog.broker.live_states import LiveFile
@@ -43,6 +44,7 @@ class ReadOnlyEngine(Engine):
         self._watch = StateWatch(self._opening)
         self._watch.add(Uuid.ONE, 0, METADATA_FOLDER)
         self._factory.assign = self._watch.add
+        self._factory.look = self._watch.look
         self._open_metadata()
         self.metadata.refresh()
 
@@ -87,6 +89,7 @@ class StateWatch:
         self._directories: dict[tuple[bytes, int], str] = {}
         self._live_slots: dict[tuple[bytes, int], int] = {}
         self._log_starts = self._read_log_starts()
+        self._lock = threading.Lock()  # of the private states: any thread may look
 
     def add(self, topic_id: bytes, partition: int, directory: str) -> int:
         """The private slot of a partition, its state loaded."""
@@ -101,21 +104,29 @@ class StateWatch:
 
     def refresh(self) -> bool:
         """Look at every partition in use; whether any of them changed."""
-        own = self._opening.shared
         changed = False
-        with LiveFile(self._filesystem, self._path) as live:
+        with LiveFile(self._filesystem, self._path) as live, self._lock:
             for key in list(self._directories):
-                slot = own.find_slot(*key)
-                if slot is None:
-                    continue
-                before = own.read_state(slot)
-                state = self._load(key, live, before)
-                if state != before:
-                    own.publish_state(slot, state)
-                    changed = True
+                changed = self._update(key, live) or changed
         if changed:
-            own.map.ring_bell()
+            self._opening.shared.map.ring_bell()
         return changed
+
+    def look(self, topic_id: bytes, partition: int) -> None:
+        """Look at one partition."""
+        with LiveFile(self._filesystem, self._path) as live, self._lock:
+            self._update((topic_id, partition), live)
+
+    def _update(self, key: tuple[bytes, int], live: LiveFile) -> bool:
+        own = self._opening.shared
+        slot = own.find_slot(*key)
+        if slot is None:
+            return False
+        before = own.read_state(slot)
+        state = self._load(key, live, before)
+        if state != before:
+            own.publish_state(slot, state)
+        return state != before
 
     def _load(
         self, key: tuple[bytes, int], live: LiveFile, previous: PartitionState | None
@@ -158,7 +169,7 @@ def open_for_reading(
     Raises `NotALogDirectoryError`, `DirectoryInUseError` (a Kafka broker runs on it),
     `CorruptDirectoryError`, `InputOutputError`.
     """
-    try:
+    with typed_errors(place.path):
         identify(filesystem, place, read_only=True)
         lock: Any = ReaderLock(filesystem, place.path)
         descriptor = os.memfd_create("streamlog", os.MFD_CLOEXEC)
@@ -185,7 +196,3 @@ def open_for_reading(
             lock.close()
             raise
         return ReadOnlyEngine(opening, config)
-    except OSError as error:
-        if isinstance(error, StreamlogError):
-            raise
-        raise translate_os_error(error, place.path) from error

@@ -75,6 +75,7 @@ class DirectoryRecovery:
         self._intended: dict[tuple[bytes, int], int] = {}
         self._listing = list_directory(self._filesystem, self._path)
         self._folder_ids: dict[str, bytes | None] = {}
+        self._is_new = False
 
     def recover_metadata(self) -> bool:
         """Recover and publish slot 0; whether the metadata log is new and needs its records."""
@@ -101,11 +102,18 @@ class DirectoryRecovery:
         if not self._opening.believed:
             self._shared.reset_slots()
         self._publish(Uuid.ONE, 0, state, synced)
-        return state.log_end == 0
+        self._is_new = state.log_end == 0
+        return self._is_new
 
     def recover_partitions(self, metadata: MetadataLog) -> None:
-        """Recover every partition that the metadata names, and publish them."""
+        """Recover every partition that the metadata names, and publish them.
+
+        What is done to folders follows from the metadata: what a killed process had not synced
+        of that is on the disk first.
+        """
         image = metadata.refresh()
+        if not self._is_new:
+            metadata.sync()
         found: list[tuple[TopicImage, int, PartitionRecovery]] = []
         for topic in list(image.topics.values()):
             config = image.config_of(topic)

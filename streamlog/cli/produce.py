@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 def _produce(arguments: argparse.Namespace, source: IO[bytes], size: int, output: Output) -> None:
     import streamlog
 
-    with streamlog.open(arguments.directory, create=arguments.create) as log:
+    with streamlog.open(arguments.directory, create=arguments.create, housekeeping=False) as log:
         if arguments.create:
             _create_topic(log, arguments.topic, arguments.partitions)
         acks: Any = arguments.acks if arguments.acks == "all" else int(arguments.acks)

@@ -121,7 +121,7 @@ def run_create(arguments: argparse.Namespace, output: Output) -> int:
     import streamlog
 
     settings = settings_of(arguments.config)
-    with streamlog.open(arguments.directory) as log:
+    with streamlog.open(arguments.directory, housekeeping=False) as log:
         for name in arguments.topics:
             topic = log.create_topic(name, arguments.partitions, **settings)
             if arguments.json:
@@ -163,7 +163,7 @@ def run_delete(arguments: argparse.Namespace, output: Output) -> int:
     import streamlog
 
     os.stat(arguments.directory)
-    with streamlog.open(arguments.directory, create=False) as log:
+    with streamlog.open(arguments.directory, create=False, housekeeping=False) as log:
         log.admin.describe_topics(arguments.topics)
         for name in arguments.topics:
             log.delete_topic(name)

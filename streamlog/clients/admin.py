@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from streamlog.clients import offsets
+from streamlog.clients.subscription import checked_partition
 from streamlog.errors import ConfigError
 from streamlog.types import (
     IsolationLevel,
@@ -196,6 +197,36 @@ class Admin:
             each: describe_producers(engine.partition(*each))
             for each in offsets.checked_partitions(engine, partitions)
         }
+    # Records
+
+    def delete_records(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Delete the records before these offsets; the first offset that each partition has now.
+
+        -1 deletes all there are (up to the high watermark). What is deleted is deleted for every
+        process, and stays so, when this returns: reading it raises `OffsetOutOfRangeError`, and a
+        consumer goes where its `auto_offset_reset` says. All partitions are checked first. Raises
+        `OffsetOutOfRangeError` for an offset behind the high watermark, `PolicyViolationError` for
+        a topic whose `cleanup_policy` is only "compact", `InvalidTopicError` for an internal one,
+        `UnknownTopicError`, `ReadOnlyError`, `LockTimeoutError`.
+        """
+        engine = self._log.engine_for_writing()
+        checked = {
+            checked_partition(each, engine.topic): _checked_offset(each, offset)
+            for each, offset in offsets.items()
+        }
+        return engine.delete_records(checked)
+
+    def apply_retention(self, topic: str | None = None) -> dict[TopicPartition, int]:
+        """Delete now what `retention_ms` and `retention_bytes` do not keep, of a topic or of all.
+
+        The first offset of each partition that begins elsewhere now. Otherwise a thread does this
+        every `log_retention_check_interval_ms`, in one of the processes that have the directory
+        open. A record's age is what the clock says now less its timestamp; whole segments go, and
+        never one that holds a record that is not due. Raises `UnknownTopicError`,
+        `ReadOnlyError`, `LockTimeoutError` when another process does not get on with its
+        housekeeping, and, when all were tried, the first failure of a partition.
+        """
+        return self._log.engine_for_writing().apply_retention(topic)
 
     # Repairs
 
@@ -230,6 +261,14 @@ class Admin:
 def _check_mapping(value: object, what: str) -> None:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{what} are a mapping, not {value!r}", value=value)
+
+
+def _checked_offset(partition: TopicPartition, offset: object) -> int:
+    if isinstance(offset, bool) or not isinstance(offset, int):
+        raise ConfigError(
+            f"{offset!r} is not an offset of {partition}: an integer is expected", value=offset
+        )
+    return offset
 
 
 def _names(topics: Iterable[str]) -> list[str]:

@@ -49,7 +49,9 @@ def open_log(
     Any number of processes may have it open. The first recovers it when it was not closed
     cleanly. `":memory:"` is a private temporary directory, in RAM where there is room, never
     synced and gone on close. `read_only` changes nothing on disk. `mode` is that of new files.
-    Settings are of this process: `lock_timeout_ms`, `max_open_files`.
+    Settings are of this process: `lock_timeout_ms`, `max_open_files`, `housekeeping` (False: this
+    process applies no retention by itself), `log_retention_check_interval_ms` and Kafka's
+    `log_cleaner_*`.
 
     Raises `NotALogDirectoryError` for something else at that path or, with `create=False`, for
     nothing; `DirectoryInUseError` when a Kafka broker holds it; `LockTimeoutError`,

@@ -37,6 +37,41 @@ OPEN_SETTINGS = SettingTable(
             "files kept open; None is a quarter of the process's limit (RLIMIT_NOFILE)",
             16,
         ),
+        Setting(
+            "housekeeping", "bool", True, "whether this process does any: retention, compaction"
+        ),
+        Setting(
+            "log_retention_check_interval_ms",
+            "long",
+            300_000,
+            "time between two rounds of retention, of all processes together",
+            1,
+        ),
+        Setting(
+            "log_cleaner_backoff_ms", "long", 15_000, "time between two rounds of the cleaner", 1
+        ),
+        Setting(
+            "log_cleaner_dedupe_buffer_size",
+            "long",
+            134_217_728,
+            "bytes in which the cleaner remembers keys",
+            1,
+        ),
+        Setting(
+            "log_cleaner_io_buffer_load_factor",
+            "double",
+            0.9,
+            "share of the cleaner's buffer that may be filled",
+            0,
+            1,
+        ),
+        Setting(
+            "log_cleaner_io_max_bytes_per_second",
+            "double",
+            float("inf"),
+            "bytes that the cleaner reads and writes in a second, at most",
+            1,
+        ),
     ),
 )
 
@@ -132,6 +167,12 @@ class OpenConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     lock_timeout_ms: int
     max_open_files: int | None
+    housekeeping: bool
+    log_retention_check_interval_ms: int
+    log_cleaner_backoff_ms: int
+    log_cleaner_dedupe_buffer_size: int
+    log_cleaner_io_buffer_load_factor: float
+    log_cleaner_io_max_bytes_per_second: float
 
     @classmethod
     def from_settings(cls, given: Mapping[str, object]) -> OpenConfig:

@@ -120,14 +120,12 @@ _RETENTION = (
         -1,
         "age at which old segments may be deleted; -1 keeps them",
         low=-1,
-        honoured=False,
     ),
     Setting(
         "retention_bytes",
         "long",
         -1,
         "size of a partition above which old segments may be deleted; -1 is no limit",
-        honoured=False,
     ),
     Setting(
         "delete_retention_ms",

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamlog.storage.names import LOG, OFFSET_INDEX, TIME_INDEX, parse_segment_name, segment_name
+from streamlog.errors import CorruptDirectoryError
+from streamlog.storage.names import (
+    LOG,
+    OFFSET_INDEX,
+    SWAP,
+    TIME_INDEX,
+    parse_segment_name,
+    segment_name,
+)
 from streamlog.storage.segment_file import SegmentFile
 from streamlog.storage.segment_scan import SegmentScan, scan_on
 from streamlog.storage.shared import PartitionState
@@ -22,14 +30,22 @@ def load_for_reading(
 ) -> PartitionState:
     """The state that the files bear out; `previous` is what they did before, to go on from.
 
-    A folder that is not there is an empty partition. A torn tail is not read.
+    A folder that is not there is an empty partition. A torn tail is not read. Raises
+    `CorruptDirectoryError` where a compaction was interrupted: old segments and new ones are there.
     """
+    before = previous or PartitionState()
     if not filesystem.is_directory(directory):
-        return previous or PartitionState()
-    parsed = (parse_segment_name(name) for name in filesystem.listdir(directory))
+        return before
+    names = filesystem.listdir(directory)
+    if any(name.endswith(SWAP) for name in names):
+        raise CorruptDirectoryError(
+            f"a compaction of {directory} was interrupted; opening it for writing finishes it",
+            file=directory,
+        )
+    parsed = map(parse_segment_name, names)
     bases = sorted(name.base_offset for name in parsed if name is not None and name.suffix == LOG)
     if not bases:
-        return previous or PartitionState()
+        return before
     base_offset = bases[-1]
     goes_on = previous is not None and previous.base_offset == base_offset
     scan = SegmentScan(base_offset, 0, next_offset=base_offset)
@@ -38,12 +54,14 @@ def load_for_reading(
         scan.max_timestamp = previous.largest_timestamp
         scan.max_timestamp_offset = previous.largest_timestamp_offset
     _scan_tail(filesystem, f"{directory}/{segment_name(base_offset, LOG)}", scan)
-    state = (previous or PartitionState())._replace(
-        log_start=max(bases[0], log_start),
-        log_end=scan.next_offset,
+    log_start = max(bases[0], log_start, before.log_start)
+    log_end = max(scan.next_offset, log_start)  # a crash may leave less than was removed
+    state = before._replace(
+        log_start=log_start,
+        log_end=log_end,
         end_position=scan.position,
-        high_watermark=scan.next_offset,
-        last_stable_offset=scan.next_offset,
+        high_watermark=log_end,
+        last_stable_offset=log_end,
         base_offset=base_offset,
         largest_timestamp=scan.max_timestamp,
         largest_timestamp_offset=scan.max_timestamp_offset,

@@ -38,7 +38,8 @@ HEADER_SLOT_COUNT = 7
 HEADER_PROGRESS = 8
 HEADER_RECOVERER = 9
 HEADER_HOUSEKEEPER = 10  # pid of who did the last round of housekeeping, or is doing one
-HEADER_RETENTION_MS = 11  # when retention was last applied everywhere, monotonic; 0 for never
+HEADER_RETENTION_MS = 11  # when retention was last applied, monotonic; 0 for never
+HEADER_CLEANING_MS = 12  # when compacted topics were last cleaned, likewise
 BELL_BYTE = 128  # a 4-byte word, a futex
 WAITERS_BYTE = 132  # a 4-byte flag: somebody may be waiting on the bell
 

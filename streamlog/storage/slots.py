@@ -68,6 +68,9 @@ class SharedState:
     def initialize_header(self, boot_id: bytes, device: int, inode: int) -> None:
         """Say whose file this is; the state stays what it was. For who is alone."""
         words = self.map.words
+        if _TWO_WORDS.pack(*words[shared.HEADER_BOOT_ID : shared.HEADER_BOOT_ID + 2]) != boot_id:
+            # The monotonic clock has begun anew.
+            words[shared.HEADER_RETENTION_MS] = words[shared.HEADER_CLEANING_MS] = 0
         words[shared.HEADER_MAGIC] = shared.MAGIC
         words[shared.HEADER_FORMAT] = shared.FORMAT
         words[shared.HEADER_BOOT_ID], words[shared.HEADER_BOOT_ID + 1] = _TWO_WORDS.unpack(boot_id)
@@ -116,12 +119,12 @@ class SharedState:
 
     def _index_new_slots(self) -> None:
         count = self.slot_count
-        while self._indexed < count:
-            first = self.map.cover(self._indexed)
+        for slot in range(self._indexed, count):  # harmless when two threads do it at once
+            first = self.map.cover(slot)
             words = self.map.words
             topic_id = _TWO_WORDS.pack(*words[first : first + 2])
-            self._index[topic_id, words[first + shared.SLOT_PARTITION]] = self._indexed
-            self._indexed += 1
+            self._index[topic_id, words[first + shared.SLOT_PARTITION]] = slot
+        self._indexed = count
 
     def assign_slot(self, topic_id: bytes, partition: int, state: PartitionState) -> int:
         """The partition's slot, made with `state` if it has none. Under slot 0's lock."""

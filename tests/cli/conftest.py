@@ -80,7 +80,7 @@ def directory(tmp_path: Path) -> Path:
     """Two topics, closed cleanly: `orders` (2 partitions, 40 records) and `odd` (3 records)."""
     path = tmp_path / "events"
     with streamlog.open(path) as log:
-        log.create_topic("orders", partitions=2, retention_ms=1000)
+        log.create_topic("orders", partitions=2, flush_messages=1000)
         log.create_topic("odd")
         with log.producer() as producer:
             for number in range(40):

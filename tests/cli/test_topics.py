@@ -34,7 +34,7 @@ def test_describe(run: Run, directory: Path) -> None:
     done = run("topics", "describe", directory, "orders")
     heading, setting, columns, *rows = done.lines
     assert heading.startswith("orders  (id ")
-    assert setting == "  retention.ms=1000"
+    assert setting == "  flush.messages=1000"
     assert columns.split() == ["PARTITION", "START", "END", "RECORDS", "SIZE", "EPOCH", "STATE"]
     assert [row.split()[:4] for row in rows] == [["0", "0", "20", "20"], ["1", "0", "20", "20"]]
     assert rows[0].endswith("ok")

@@ -194,14 +194,14 @@ class Fetcher:
         """What is there of one partition from its position on; None when there is nothing."""
         table = self.table
         (topic, number), _, log, _ = table.partitions[index]
-        offset = table.offsets[index]
-        try:
-            fetched = log.fetch(offset, self._fetch_bytes, self._cursors.get(index))
-        except OffsetOutOfRangeError:
-            # The log's start moved past the position, or the position was lost with a tail.
-            self.assignment.check(index)
+        while True:
             offset = table.offsets[index]
-            fetched = log.fetch(offset, self._fetch_bytes)
+            try:
+                fetched = log.fetch(offset, self._fetch_bytes, self._cursors.get(index))
+                break
+            except OffsetOutOfRangeError:
+                # The log's start moved past the position, or the position was lost with a tail.
+                self.assignment.check(index)
         if len(fetched.view) == 0:
             return None
         if fetched.cursor is not None:

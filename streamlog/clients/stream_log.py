@@ -205,7 +205,8 @@ class StreamLog:
         last there is. Or by time in ms: from the first record at or after `start_time_ms` up to
         the first at or after `end_time_ms`. Raises `UnknownTopicError`, `OffsetOutOfRangeError`
         for a `start` that is no longer there, `LogTruncatedError` for one behind the end; while
-        reading `CorruptRecordError` and `SerializationError`.
+        reading `CorruptRecordError`, `SerializationError`, and `OffsetOutOfRangeError` when
+        retention or `delete_records` removes what was about to be read.
         """
         from streamlog.clients.read import read
 

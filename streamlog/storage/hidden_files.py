@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 
 class HiddenFiles(NamedTuple):
-    """`names` are the files, oldest first, each `.log` before what is beside it.
+    """`names` are the files, oldest first, each `.log` behind what is beside it: who stops in the
+    middle leaves a `.log` that tells of the rest.
 
     `bases` are the segments among them, `keep` is the base offset of the one that stays,
     `snapshots` are the offsets of all producer snapshots, `is_interrupted` tells of files that
@@ -54,7 +56,7 @@ def find_hidden(filesystem: Filesystem, directory: str, log_start: int, active: 
         bases.pop()
     keep = bases[-1] if bases else 0
     hidden = [
-        (parsed.base_offset, parsed.suffix != LOG, name)
+        (bisect_right(bases, parsed.base_offset), parsed.suffix == LOG, name)
         for name, parsed in found
         if parsed.base_offset < keep and _goes(parsed.suffix)
     ]

@@ -19,7 +19,7 @@ from streamlog.storage import failures
 from streamlog.storage.hidden_files import HiddenFiles, find_hidden, log_size, remove_files
 from streamlog.storage.leader_epochs import read_leader_epochs, write_leader_epochs
 from streamlog.storage.log_start import record
-from streamlog.storage.names import SEGMENT_SUFFIXES, segment_name
+from streamlog.storage.names import segment_name
 from streamlog.storage.producer_replay import load_producer_state
 from streamlog.storage.producer_snapshot import write_snapshot
 from streamlog.storage.structure import structure_lock, undo_unpublished_locked
@@ -85,8 +85,9 @@ def _remove_oldest(log: PartitionLog) -> bool:
         hidden = find_hidden(filesystem, directory, state.log_start, state.base_offset)
         if not hidden.bases:
             return False
-        oldest = (segment_name(hidden.bases[0], suffix) for suffix in SEGMENT_SUFFIXES)
-        remove_files(filesystem, directory, [name for name in oldest if name in hidden.names])
+        oldest = segment_name(hidden.bases[0], "")
+        names = [name for name in hidden.names if name.startswith(oldest)]
+        remove_files(filesystem, directory, names)
     log.let_go_of_removed()
     return True
 

@@ -6,7 +6,8 @@
 
 Always from the oldest on, one rule after the other, up to the first that a rule keeps. A segment
 whose records are not all below the high watermark stays. The active segment is subject to size
-and time as all others are, unless it is empty: when it goes, a new one is begun first.
+and time as all others are; when it goes, a new one is begun first. Kafka leaves it while it is
+empty: it begins at the log's end then, and so does the new one.
 """
 
 from __future__ import annotations
@@ -58,15 +59,12 @@ def first_kept(
     file was last written.
     """
     ends = [*(each.base_offset for each in segments[1:]), log_end]
-    # What may go at all: committed, and not the active segment while that is empty.
-    candidates = [
-        segment
-        for segment, end in zip(segments, ends, strict=True)
-        if end <= high_watermark and (segment is not segments[-1] or segment.size > 0)
+    committed = [
+        segment for segment, end in zip(segments, ends, strict=True) if end <= high_watermark
     ]
     going = sum(end <= log_start for end in ends[:-1])
-    going += _over_size(candidates[going:], sum(each.size for each in segments[going:]), rules)
-    going += _expired(candidates[going:], largest_timestamp, rules, now_ms)
+    going += _over_size(committed[going:], sum(each.size for each in segments[going:]), rules)
+    going += _expired(committed[going:], largest_timestamp, rules, now_ms)
     return segments[going].base_offset if going < len(segments) else log_end
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from streamlog.config import TopicConfig
 from streamlog.record.kernel import RecordBatch, RecordBatchBuilder
+from streamlog.storage.append_outcome import AppendOutcome
 from streamlog.storage.filesystem import Filesystem
 from streamlog.storage.log_settings import LogSettings
 from streamlog.storage.partition_log import PartitionLog
@@ -22,8 +23,8 @@ NOW = 1_700_000_000_000
 class Machine:
     """A directory with one partition and its metadata log; `open` is another process."""
 
-    def __init__(self, root: Path) -> None:
-        self.filesystem = Filesystem()
+    def __init__(self, root: Path, filesystem: Filesystem | None = None) -> None:
+        self.filesystem = filesystem or Filesystem()
         self.root = root
         self._shared = self._open("streamlog.shared")
         SharedState.create(self.filesystem, self._shared)
@@ -69,12 +70,16 @@ class Machine:
         self.filesystem.close(self._locks.pop(log))
 
 
-def append(log: PartitionLog, *values: bytes, timestamp: int = NOW, **producer: int) -> None:
+def append(
+    log: PartitionLog, *values: bytes, timestamp: int = NOW, **producer: int
+) -> AppendOutcome:
     """One batch."""
     builder = RecordBatchBuilder(**producer)
     for value in values:
         builder.append(timestamp, b"k", value, ())
-    log.append(builder.build(), now_ms=NOW, check_producers=bool(producer))
+    outcome = log.append(builder.build(), now_ms=NOW, check_producers=bool(producer))
+    assert outcome is not None
+    return outcome
 
 
 def fill(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from streamlog.protocol import Uuid
@@ -13,6 +13,7 @@ from streamlog.storage.verification import verify_directory
 
 if TYPE_CHECKING:
     from streamlog.broker.engine import Engine
+    from streamlog.storage.slots import SharedState
 
 Progress = Callable[[int, int], None]
 
@@ -23,23 +24,34 @@ def verify_open_directory(engine: Engine, progress: Progress | None = None) -> l
     `progress(done_bytes, total_bytes)` is called as the files are read.
     """
     opening = engine._opening
-    published = _published(engine)
-    found = verify_directory(opening.filesystem, opening.place.path, progress, published=published)
+    found = verify_directory(
+        opening.filesystem, opening.place.path, progress, published=_PublishedStates(engine)
+    )
     return list(found)
 
 
-def _published(engine: Engine) -> dict[tuple[str, int], PartitionState]:
-    """The states of the partitions that somebody used since the directory is open."""
-    shared = engine._opening.shared
-    states = {}
-    with engine.metadata.lock:
-        keys = [(METADATA_TOPIC, 0, bytes(Uuid.ONE))] + [
-            (topic.name, partition, bytes(topic.topic_id))
-            for topic in engine.image.topics.values()
-            for partition in topic.partitions
-        ]
-    for topic, partition, topic_id in keys:
-        slot = shared.find_slot(topic_id, partition)
-        if slot is not None:
-            states[topic, partition] = shared.read_state(slot)
-    return states
+class _PublishedStates(Mapping[tuple[str, int], PartitionState]):
+    """By (topic, partition), what is published at that instant, where anybody used it so far."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._shared: SharedState = engine._opening.shared
+        with engine.metadata.lock:
+            topics = engine.image.topics.values()
+            self._ids = {
+                (topic.name, partition): bytes(topic.topic_id)
+                for topic in topics
+                for partition in topic.partitions
+            }
+        self._ids[METADATA_TOPIC, 0] = bytes(Uuid.ONE)
+
+    def __getitem__(self, key: tuple[str, int]) -> PartitionState:
+        slot = self._shared.find_slot(self._ids[key], key[1])
+        if slot is None:
+            raise KeyError(key)
+        return self._shared.read_state(slot)
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return (key for key in self._ids if key in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

@@ -39,6 +39,10 @@ class PartitionFindings:
         self._partition = partition
         self.found: list[Finding] = []
 
+    def none_yet(self) -> PartitionFindings:
+        """For findings about the same partition that may turn out to be worth nothing."""
+        return PartitionFindings(self._topic, self._partition)
+
     def error(
         self, kind: str, file: str, message: str, *, position: int = -1, offset: int = -1
     ) -> None:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from streamlog.errors import CorruptDirectoryError
 from streamlog.storage.finding import Finding, PartitionFindings
+from streamlog.storage.hidden_files import find_hidden
 from streamlog.storage.leader_epochs import LeaderEpochs, read_leader_epochs
 from streamlog.storage.loading import PartitionFiles, sort_names
+from streamlog.storage.log_verification import LogVerification
 from streamlog.storage.names import (
     CHECKPOINT,
     CLEANED,
@@ -21,21 +23,19 @@ from streamlog.storage.names import (
     SNAPSHOT,
     SWAP,
     TORN,
-    TRANSACTION_INDEX,
     parse_segment_name,
     segment_name,
 )
 from streamlog.storage.partition_metadata import read_partition_metadata
 from streamlog.storage.producer_snapshot import read_snapshot
-from streamlog.storage.segment_verification import SegmentVerification
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamlog.storage.filesystem import Filesystem
+    from streamlog.storage.log_verification import Published
     from streamlog.storage.shared import PartitionState
 
-_TRANSACTION_ENTRY_SIZE: Final = 34
 _KNOWN_SUFFIXES: Final = frozenset({LOG, SNAPSHOT, *INDEX_SUFFIXES})
 
 
@@ -48,104 +48,119 @@ def verify_partition(
     clean: bool,
     recovery_point: int,
     log_start: int,
-    published: PartitionState | None,
+    published: Published,
     advance: Callable[[int], None],
 ) -> list[Finding]:
     """What is wrong in a partition's folder; changes nothing.
 
-    `published` is the state of a partition that is being written to: what lies behind its end
-    is nobody's yet. `recovery_point` and `log_start` are the checkpoints', 0 when absent.
+    `published` tells the state of a partition that is being written to, None for one that nobody
+    has open: what lies behind its end is nobody's yet, and what lies before its start is no record
+    any more. `recovery_point` and `log_start` are the checkpoints', 0 when absent.
     """
     findings = PartitionFindings(topic, partition)
+    state = published()
     files = sort_names(filesystem.listdir(directory))
-    _verify_names(filesystem, directory, files, findings)
+    first = _verify_hidden(filesystem, directory, files, log_start, state, findings)
+    _verify_names(filesystem, directory, files, first, state, findings)
     _verify_topic_id(filesystem, directory, topic, findings)
     epochs = _verify_epochs(filesystem, directory, findings)
-    end = _verify_segments(
-        filesystem, directory, files, epochs, findings, clean, published, advance
-    )
-    log_end = end if published is None else published.log_end
-    if log_end < recovery_point:
-        findings.error(
-            "missing_records",
-            directory,
-            f"records up to offset {recovery_point} were on the disk; the log ends at {log_end}",
-            offset=log_end,
-        )
-    if log_end < log_start:
-        findings.error(
-            "log_start", directory, f"the log starts at {log_start}, behind its end {log_end}"
-        )
+    end = LogVerification(
+        filesystem,
+        directory,
+        findings,
+        epochs=epochs,
+        published=published,
+        log_start=log_start,
+        may_be_torn=not clean,
+        advance=advance,
+    ).run()
+    if state is not None:
+        end, log_start = state.log_end, state.log_start
+    _verify_end(directory, end, recovery_point, log_start, findings, may_be_torn=not clean)
+    end = max(end, log_start)
     latest = epochs.latest
-    if latest is not None and latest.start_offset > log_end:
+    if latest is not None and latest.start_offset > end:
         findings.warning(
             "leader_epoch",
             f"{directory}/{LEADER_EPOCHS}",
-            f"epoch {latest.epoch} starts at {latest.start_offset}, behind the log's end {log_end}",
+            f"epoch {latest.epoch} starts at {latest.start_offset}, behind the log's end {end}",
         )
-    _verify_snapshots(filesystem, directory, files, log_end, findings)
+    _verify_snapshots(filesystem, directory, files, first, end, findings)
     return findings.found
 
 
-def _verify_segments(
+def _verify_hidden(
     filesystem: Filesystem,
     directory: str,
     files: PartitionFiles,
-    epochs: LeaderEpochs,
+    log_start: int,
+    state: PartitionState | None,
     findings: PartitionFindings,
-    clean: bool,
-    published: PartitionState | None,
-    advance: Callable[[int], None],
 ) -> int:
-    """Every segment; the offset behind the last one."""
-    segments = files.segments
-    if published is not None:
-        segments = [base for base in segments if base <= published.base_offset]
-    end = segments[0] if segments else 0
-    leader_epoch = -1
-    for base_offset in segments:
-        path = f"{directory}/{segment_name(base_offset, LOG)}"
-        if base_offset < end and filesystem.file_size(path) == 0:
-            findings.warning("empty_segment", path, "a roll that was given up left it")
-            continue
-        if base_offset < end:
-            findings.error(
-                "overlap", path, f"it starts at {base_offset}, the one before ends at {end}"
-            )
-        is_active = published is not None and base_offset == published.base_offset
-        limits = published if is_active else None
-        verification = SegmentVerification(
-            filesystem,
-            directory,
-            base_offset,
-            findings,
-            epochs=epochs,
-            leader_epoch=leader_epoch,
-            limit=None if limits is None else limits.end_position,
-            offset_index_size=None if limits is None else limits.offset_index_size,
-            time_index_size=None if limits is None else limits.time_index_size,
-            may_be_torn=not clean and published is None and base_offset == segments[-1],
-            advance=advance,
+    """Where the first segment begins that holds a record; what lies below it is no record.
+
+    In a directory that is in use somebody is about to remove it.
+    """
+    if not files.segments:
+        return 0
+    if state is not None:
+        log_start = state.log_start
+        return max((base for base in files.segments if base <= log_start), default=0)
+    hidden = find_hidden(filesystem, directory, log_start, files.segments[-1])
+    for base in hidden.bases:
+        findings.warning(
+            "below_log_start",
+            f"{directory}/{segment_name(base, LOG)}",
+            f"the log starts at {log_start}: its records are deleted, and opening removes it",
         )
-        verification.run()
-        _verify_transaction_index(filesystem, directory, files, base_offset, findings)
-        end, leader_epoch = verification.next_offset, verification.leader_epoch
-    return end
+    return hidden.keep
+
+
+def _verify_end(
+    directory: str,
+    end: int,
+    recovery_point: int,
+    log_start: int,
+    findings: PartitionFindings,
+    *,
+    may_be_torn: bool,
+) -> None:
+    """The log's end against what the checkpoints say."""
+    if end < recovery_point and log_start < recovery_point:
+        findings.error(
+            "missing_records",
+            directory,
+            f"records up to offset {recovery_point} were on the disk; the log ends at {end}",
+            offset=end,
+        )
+    if end < log_start:
+        # Unsynced records may be deleted, and then be lost: nothing is missing.
+        report = findings.warning if may_be_torn else findings.error
+        report("log_start", directory, f"the log starts at {log_start}, behind its end {end}")
 
 
 def _verify_names(
-    filesystem: Filesystem, directory: str, files: PartitionFiles, findings: PartitionFindings
+    filesystem: Filesystem,
+    directory: str,
+    files: PartitionFiles,
+    first: int,
+    state: PartitionState | None,
+    findings: PartitionFindings,
 ) -> None:
+    """The names that are no record's. What lies before segment `first` is reported already."""
     segments = frozenset(files.segments)
     fixed = {LEADER_EPOCHS, PARTITION_METADATA, QUORUM_STATE}
     for name in sorted(files.names - fixed):
         path = f"{directory}/{name}"
         parsed = parse_segment_name(name)
+        if parsed is not None and parsed.base_offset < first and parsed.suffix in _KNOWN_SUFFIXES:
+            continue
         if name.endswith(TORN):
             size = filesystem.file_size(path)
             findings.warning("torn_file", path, f"{size} bytes that a recovery cut and kept")
         elif name.endswith((DELETED, CLEANED, SWAP, ".tmp")):
-            findings.warning("leftover", path, "an interrupted change; opening finishes it")
+            if state is None:  # else somebody may be at it
+                findings.warning("leftover", path, "an interrupted change; opening finishes it")
         elif name.endswith(CHECKPOINT):
             continue
         elif parsed is None or parsed.suffix not in _KNOWN_SUFFIXES:
@@ -184,10 +199,11 @@ def _verify_snapshots(
     filesystem: Filesystem,
     directory: str,
     files: PartitionFiles,
+    first: int,
     log_end: int,
     findings: PartitionFindings,
 ) -> None:
-    for offset in files.snapshots:
+    for offset in (each for each in files.snapshots if each >= first):
         path = f"{directory}/{segment_name(offset, SNAPSHOT)}"
         try:
             read_snapshot(filesystem, directory, offset)
@@ -197,22 +213,3 @@ def _verify_snapshots(
             continue  # removed meanwhile by who writes
         if offset > log_end:
             findings.error("snapshot", path, f"it is behind the log's end {log_end}", offset=offset)
-
-
-def _verify_transaction_index(
-    filesystem: Filesystem,
-    directory: str,
-    files: PartitionFiles,
-    base_offset: int,
-    findings: PartitionFindings,
-) -> None:
-    name = segment_name(base_offset, TRANSACTION_INDEX)
-    if name not in files.names:
-        return
-    size = filesystem.file_size(f"{directory}/{name}")
-    if size % _TRANSACTION_ENTRY_SIZE:
-        findings.error(
-            "index",
-            f"{directory}/{name}",
-            f"its size {size} is no multiple of {_TRANSACTION_ENTRY_SIZE}",
-        )

@@ -82,12 +82,19 @@ def verify_directory(
             clean=clean,
             recovery_point=checkpoints[RECOVERY_POINTS].get(key, 0),
             log_start=checkpoints[LOG_STARTS].get(key, 0),
-            published=None if published is None else published.get(key),
+            published=_asking(published, key),
             advance=meter.advance,
         )
         if parsed.topic == METADATA_TOPIC:
             yield from _verify_batch_files(filesystem, f"{path}/{folder}", *key)
     meter.finish()
+
+
+def _asking(
+    published: Published | None, key: tuple[str, int]
+) -> Callable[[], PartitionState | None]:
+    """How to ask for the state of one partition, as it is whenever it is asked for."""
+    return lambda: None if published is None else published.get(key)
 
 
 class _Meter:

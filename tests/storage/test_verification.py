@@ -8,7 +8,7 @@ import pytest
 from crc32c import crc32c
 
 from streamlog.storage.checkpoints import format_offset_checkpoint
-from streamlog.storage.filesystem import OS_FILESYSTEM
+from streamlog.storage.filesystem import OS_FILESYSTEM, Filesystem
 from streamlog.storage.partition_metadata import format_partition_metadata
 from streamlog.storage.properties import MetaProperties, format_meta_properties
 from streamlog.storage.verification import verify_directory
@@ -151,6 +151,124 @@ class TestAfterACrash:
         with folder.file(".index").open("ab") as index:
             index.write(b"12345678")
         assert directory.verify(published={("orders", 0): state}) == []
+
+
+class TestLogStart:
+    def start_at(self, directory, offset):
+        data = format_offset_checkpoint({("orders", 0): offset})
+        directory.write("log-start-offset-checkpoint", data)
+
+    def test_what_a_removal_left_is_a_warning_whatever_is_in_it(self, directory):
+        folder = directory.folder
+        self.start_at(directory, folder.bases[2] + 5)
+        zero(folder.file(".log", 0), 0, 200)
+        folder.file(".index", folder.bases[1]).unlink()
+        directory.write("orders-0/00000000000000000007.snapshot", b"rubbish")
+        found = directory.verify()
+        assert [(one.kind, one.severity) for one in found] == [("below_log_start", "warning")] * 2
+        assert [one.file for one in found] == [
+            str(folder.file(".log", base)) for base in folder.bases[:2]
+        ]
+        folder.recover(clean=True, recovery_point=folder.next_offset, log_start=folder.bases[2])
+        assert directory.verify() == []
+
+    def test_a_hole_that_an_interrupted_removal_left(self, directory):
+        folder = directory.folder
+        self.start_at(directory, folder.bases[2])
+        for suffix in (".log", ".index", ".timeindex"):
+            folder.file(suffix, folder.bases[1]).unlink()
+        assert [one.severity for one in directory.verify()] == ["warning"]
+
+    @pytest.mark.parametrize(("clean", "severity"), [(True, "error"), (False, "warning")])
+    def test_a_start_behind_the_end(self, directory, clean, severity):
+        """Unsynced records were deleted, and then the power took them."""
+        if not clean:
+            (directory.path / ".kafka_cleanshutdown").unlink()
+        self.start_at(directory, directory.folder.next_offset + 10)
+        found = [one for one in directory.verify() if one.kind == "log_start"]
+        assert [one.severity for one in found] == [severity]
+
+
+class Changing(dict):
+    """What is published; something is done when it is asked for a number of times."""
+
+    def __init__(self, folder, asked, change):
+        super().__init__()
+        self.state = folder.recover(clean=True, recovery_point=folder.next_offset).state
+        self._asked = asked
+        self._change = change
+
+    def get(self, key, default=None):
+        self._asked -= 1
+        if self._asked == 0:
+            self._change(self)
+        return self.state
+
+
+class TestWhileOthersGoOn:
+    @pytest.mark.parametrize("asked", range(1, 7))
+    def test_segments_that_are_removed_are_no_finding(self, directory, asked):
+        folder = directory.folder
+
+        def remove_two(published):
+            published.state = published.state._replace(log_start=folder.bases[2], generation=9)
+            for base in folder.bases[:2]:
+                for suffix in (".log", ".index", ".timeindex"):
+                    folder.file(suffix, base).unlink()
+
+        published = Changing(folder, asked, remove_two)
+        assert directory.verify(published=published) == []
+
+    @pytest.mark.parametrize("asked", range(1, 7))
+    def test_nor_are_segments_that_are_exchanged(self, directory, asked):
+        """The first two become one, and its indexes are not those of the old log."""
+        folder = directory.folder
+
+        def merge_two(published):
+            data = b"".join(folder.file(".log", base).read_bytes() for base in folder.bases[:2])
+            for suffix in (".log", ".index", ".timeindex"):
+                folder.file(suffix, folder.bases[1]).unlink()
+            folder.file(".log", 0).unlink()
+            folder.file(".log", 0).write_bytes(data)
+            folder.file(".index", 0).write_bytes(b"")
+            folder.file(".timeindex", 0).write_bytes(b"")
+            published.state = published.state._replace(swap_generation=1, generation=9)
+
+        published = Changing(folder, asked, merge_two)
+        assert directory.verify(published=published) == []
+
+    def test_nor_is_a_segment_that_goes_just_before_it_is_opened(self, directory):
+        folder = directory.folder
+        published = Changing(folder, 0, None)
+
+        class Removing(Filesystem):
+            def file_size(self, path):
+                size = super().file_size(path)
+                if path == str(folder.file(".log", folder.bases[1])) and directory.is_measured:
+                    published.state = published.state._replace(log_start=folder.bases[2])
+                    for base in folder.bases[:2]:
+                        folder.file(".log", base).unlink(missing_ok=True)
+                return size
+
+        directory.is_measured = False
+        path, measured = str(directory.path), self.measured(directory)
+        assert list(verify_directory(Removing(), path, measured, published=published)) == []
+
+    @staticmethod
+    def measured(directory):
+        """The first progress comes when all files have been measured."""
+
+        def progress(done, total):
+            directory.is_measured = True
+
+        return progress
+
+    def test_but_a_file_that_only_vanishes_is(self, directory):
+        folder = directory.folder
+        path = folder.file(".log", folder.bases[1])
+        published = Changing(folder, 3, lambda _: path.unlink())
+        found = directory.verify(published=published)
+        assert [(one.kind, one.file) for one in found] == [("missing_file", str(path))]
 
 
 class TestFilesBeside:

@@ -18,11 +18,12 @@ class JsonDump:
         self._topic = ""
         self._partition = -1
         self._file = ""
+        self._log_start = 0
 
-    def begin_partition(self, topic: str, partition: int, directory: str) -> None:
+    def begin_partition(self, topic: str, partition: int, directory: str, log_start: int) -> None:
         """What follows is this partition's."""
         del directory  # every object names its file
-        self._topic, self._partition = topic, partition
+        self._topic, self._partition, self._log_start = topic, partition, log_start
 
     def begin_file(self, path: str) -> None:
         """What follows is in this file."""
@@ -50,6 +51,7 @@ class JsonDump:
             is_control=batch.is_control,
             has_delete_horizon=batch.has_delete_horizon,
             crc=batch.crc,
+            is_deleted=batch.last_offset < self._log_start,
             problem=found.problem or None,
         )
 

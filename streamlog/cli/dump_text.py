@@ -32,13 +32,17 @@ class TextDump:
         self._rows: list[list[Any]] = []
         self._begun = False
         self._headed = False
+        self._log_start = 0
 
-    def begin_partition(self, topic: str, partition: int, directory: str) -> None:
+    def begin_partition(self, topic: str, partition: int, directory: str, log_start: int) -> None:
         """A heading."""
         if self._begun:
             self._output.line()
         self._begun = True
+        self._log_start = log_start
         self._output.line(f"{topic}, partition {partition}  ({path_text(directory)})")
+        if log_start:
+            self.note(f"the log starts at {log_start}: records before it are deleted")
 
     def begin_file(self, path: str) -> None:
         """A heading; that of the columns comes with the first batch."""
@@ -51,7 +55,7 @@ class TextDump:
             self._output.line(f"  {_HEADINGS}")
             self._headed = True
         batch = found.batch
-        remarks = ", ".join(_remarks(batch))
+        remarks = ", ".join(_remarks(batch, self._log_start))
         if found.problem:
             remarks = f"DAMAGED: {found.problem}" + (f"; {remarks}" if remarks else "")
         row = _ROW.format(
@@ -109,8 +113,10 @@ def _cell(name: str, value: Any) -> Any:
     return time_text(value) if name == "timestamp" else value
 
 
-def _remarks(batch: RecordBatch) -> list[str]:
+def _remarks(batch: RecordBatch, log_start: int) -> list[str]:
     remarks = []
+    if batch.base_offset < log_start:
+        remarks.append("deleted" if batch.last_offset < log_start else "deleted in part")
     if batch.producer_id >= 0:
         remarks.append(
             f"producer {batch.producer_id} epoch {batch.producer_epoch} "

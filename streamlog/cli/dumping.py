@@ -23,6 +23,7 @@ from streamlog.errors import (
 )
 from streamlog.record.kernel import Record
 from streamlog.storage import names
+from streamlog.storage.checkpoints import read_offset_checkpoint
 from streamlog.storage.filesystem import OS_FILESYSTEM
 
 _TORN_AT = re.compile(r"^\d{20}\.\d+(-\d+)?\.torn$")
@@ -31,7 +32,9 @@ _TORN_AT = re.compile(r"^\d{20}\.\d+(-\d+)?\.torn$")
 class Writer(Protocol):
     """Where the dump goes: `TextDump` or `JsonDump`."""
 
-    def begin_partition(self, topic: str, partition: int, directory: str) -> None: ...
+    def begin_partition(
+        self, topic: str, partition: int, directory: str, log_start: int
+    ) -> None: ...
     def begin_file(self, path: str) -> None: ...
     def batch(self, found: FoundBatch) -> None: ...
     def record(self, record: Record, decoded: Decoded | None, problem: str) -> None: ...
@@ -106,9 +109,11 @@ class Dump:
 
     def _partition(self, path: str, topic: str, partition: int, *, alone: bool) -> None:
         directory = f"{path}/{names.partition_directory_name(topic, partition)}"
-        self._writer.begin_partition(topic, partition, directory)
-        state = LiveStates(OS_FILESYSTEM, path).get((topic, partition))
+        states = LiveStates(OS_FILESYSTEM, path)
+        state = states.get((topic, partition))
         listing = OS_FILESYSTEM.listdir(directory)
+        log_start = _recorded_start(path, topic, partition) if state is None else state.log_start
+        self._writer.begin_partition(topic, partition, directory, log_start)
         whole = self._wanted.from_offset == 0 and self._wanted.to_offset is None
         if topic == names.METADATA_TOPIC and whole:
             for name in listing:
@@ -129,9 +134,16 @@ class Dump:
             if self._left == 0 or self._is_behind(base_offset):
                 return
             segment = f"{directory}/{names.segment_name(base_offset, names.LOG)}"
-            self._batches(
-                segment, topic, partition, base_offset=base_offset, limit=limit, alone=alone
-            )
+            try:
+                self._batches(
+                    segment, topic, partition, base_offset=base_offset, limit=limit, alone=alone
+                )
+            except FileNotFoundError:
+                now = states.get((topic, partition))
+                if now is None or now.log_start <= base_offset:
+                    raise
+                self._writer.note(f"removed meanwhile: the log starts at {now.log_start} now")
+                self._writer.end_file()
 
     # ---------------------------------------------------------------- files
 
@@ -226,6 +238,15 @@ class Dump:
     def _count(self) -> None:
         if self._left is not None:
             self._left -= 1
+
+
+def _recorded_start(path: str, topic: str, partition: int) -> int:
+    """Where a log begins that nobody has open, as its directory's checkpoint says."""
+    try:
+        starts = read_offset_checkpoint(OS_FILESYSTEM, f"{path}/{names.LOG_STARTS}")
+    except CorruptDirectoryError:
+        return 0  # `verify` says so
+    return starts.get((topic, partition), 0)
 
 
 def _segments(listing: list[str], from_offset: int) -> list[int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import streamlog
+from streamlog.cli import dumping
 from streamlog.cli.walking import Damage, walk
 from streamlog.storage.filesystem import OS_FILESYSTEM
 from tests.cli.conftest import Run
@@ -54,6 +55,44 @@ def test_a_range_and_a_limit(run: Run, directory: Path) -> None:
     assert offsets("--from", "7", "--limit", "2", "--records") == [7, 8]
     assert offsets("--limit", "3") == [0, 5, 10]
     assert offsets("--from", "99") == []
+
+
+def test_records_that_are_deleted_are_told_from_those_that_are_not(
+    run: Run, directory: Path
+) -> None:
+    with streamlog.open(directory) as log:
+        log.admin.delete_records({streamlog.TopicPartition("orders", 0): 7})
+        live = run("dump", directory, "orders-0").lines
+    closed = run("dump", directory, "orders-0").lines
+    assert live == closed
+    assert closed[1] == "  (the log starts at 7: records before it are deleted)"
+    remarks = [line.rsplit("  ", 1)[-1].strip() for line in closed[4:]]
+    assert remarks == ["deleted", "deleted in part", "0", "0"]
+    found = run("dump", directory, "orders-0", "--json").objects
+    assert [each["is_deleted"] for each in found] == [True, False, False, False]
+
+
+def test_a_segment_that_is_removed_while_it_is_dumped(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with streamlog.open(tmp_path / "d") as log:
+        log.create_topic("orders", internal_segment_bytes=300)
+        producer = log.producer(linger_ms=0)
+        for _ in range(4):
+            producer.send("orders", b"x" * 150).result()
+        listed = dumping.OS_FILESYSTEM.listdir(str(tmp_path / "d/orders-0"))
+
+        def segments(_: list[str], from_offset: int) -> list[int]:
+            """Deletes the records once the segments are listed."""
+            log.admin.delete_records({streamlog.TopicPartition("orders", 0): 3})
+            return genuine(listed, from_offset)
+
+        genuine = dumping._segments
+        monkeypatch.setattr(dumping, "_segments", segments)
+        done = run("dump", tmp_path / "d", "orders")
+    assert done.code == 0
+    assert done.out.count("(removed meanwhile: the log starts at 3 now)") == 3
+    assert "3..3" in done.out
 
 
 def test_several_segments(run: Run, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The public API against lists: whatever is done, each partition is the list of what was sent.
 
-The operations come in any order that hypothesis thinks of, with closing, reopening and being
-killed among them; a failure is shrunk to the shortest story that fails.
+The operations come in any order that hypothesis thinks of, with closing, reopening, being killed,
+deleting records and letting time pass among them; a failure is shrunk to the shortest story that
+fails. What retention should leave is read off the files by other means, and decided by Kafka's
+rules as they are told.
 """
 
 from __future__ import annotations
@@ -18,11 +20,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import streamlog
+from streamlog.broker.engine import Engine
 from streamlog.storage.filesystem import OS_FILESYSTEM
 from streamlog.storage.verification import verify_directory
+from streamlog.testing.clock import ManualClock
 from streamlog.types import TopicPartition
+from tests.interop.rig.segment import headers as batch_headers
 
 PARTITIONS = 2
+HOUR = 3_600_000
 NAMES = ("flights", "planes")
 BASE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
@@ -51,13 +57,22 @@ class LogMachine(RuleBasedStateMachine):
         self.root = Path(tempfile.mkdtemp(prefix="streamlog-machine-", dir=BASE))
         self.generation = 0
         self.model: dict[TopicPartition, list[Sent]] = {}
+        self.starts: dict[TopicPartition, int] = {}
+        self.settings: dict[str, dict[str, int]] = {}
         self.lingering: list[tuple[TopicPartition, Sent]] = []
-        self.log = streamlog.open(self.path)
-        self.open_clients()
+        self.clock = ManualClock()
+        self.open_log()
 
     @property
     def path(self) -> str:
         return str(self.root / str(self.generation))
+
+    def open_log(self) -> None:
+        """The first opening of a process gives the clock; the second one shares its engine."""
+        engine = Engine.open(self.path, clock=self.clock, settings={"housekeeping": False})
+        self.log = streamlog.open(self.path)
+        engine.close()
+        self.open_clients()
 
     def open_clients(self) -> None:
         self.producer = self.log.producer(acks=1, linger_ms=100_000, batch_size=4096)
@@ -72,17 +87,28 @@ class LogMachine(RuleBasedStateMachine):
 
     # ---------------------------------------------------------------- topics
 
-    @rule(name=names, size=st.sampled_from([1000, 5000, 1 << 20]))
-    def create_topic(self, name: str, size: int) -> None:
+    @rule(
+        name=names,
+        size=st.sampled_from([1000, 5000, 1 << 20]),
+        retention_ms=st.sampled_from([-1, -1, 0, HOUR, 3 * HOUR]),
+        retention_bytes=st.sampled_from([-1, -1, 0, 2000]),
+    )
+    def create_topic(self, name: str, size: int, retention_ms: int, retention_bytes: int) -> None:
         if TopicPartition(name, 0) in self.model:
             with pytest.raises(streamlog.errors.TopicExistsError):
                 self.log.create_topic(name)
             return
+        self.settings[name] = {"retention_ms": retention_ms, "retention_bytes": retention_bytes}
         self.log.create_topic(
-            name, partitions=PARTITIONS, internal_segment_bytes=size, index_interval_bytes=200
+            name,
+            partitions=PARTITIONS,
+            internal_segment_bytes=size,
+            index_interval_bytes=200,
+            **self.settings[name],
         )
         for partition in range(PARTITIONS):
             self.model[TopicPartition(name, partition)] = []
+            self.starts[TopicPartition(name, partition)] = 0
 
     @rule(name=names)
     def delete_topic(self, name: str) -> None:
@@ -99,6 +125,7 @@ class LogMachine(RuleBasedStateMachine):
         self.producer = self.log.producer(acks=1, linger_ms=100_000, batch_size=4096)
         for partition in range(PARTITIONS):
             del self.model[TopicPartition(name, partition)]
+            del self.starts[TopicPartition(name, partition)]
             self.positions.pop(TopicPartition(name, partition), None)
         self.consumer.assign(list(self.positions))
         for place, position in self.positions.items():
@@ -161,24 +188,27 @@ class LogMachine(RuleBasedStateMachine):
         self.flush()
         place = data.draw(st.sampled_from(sorted(self.model)))
         if place not in self.positions:
-            self.positions[place] = 0
+            self.positions[place] = self.starts[place]
             self.consumer.assign(list(self.positions))
             for each, position in self.positions.items():
                 self.consumer.seek(each, position)
         for each, records in self.consumer.poll_by_partition(0, limit).items():
-            start = self.positions[each]
+            # What was fetched ahead is handed out, though it be deleted by now.
+            start = records[0].offset
+            assert start in (self.positions[each], self.starts[each])
+            assert start >= self.positions[each]
             assert [record.offset for record in records] == list(range(start, start + len(records)))
             expected = self.model[each][start : start + len(records)]
             assert [sent(record) for record in records] == expected
             self.positions[each] = start + len(records)
         for each, position in self.positions.items():
-            assert self.consumer.position(each) == position
+            assert self.consumer.position(each) in (position, max(position, self.starts[each]))
 
     @precondition(lambda self: self.positions)
     @rule(data=st.data())
     def seek(self, data: Any) -> None:
         place = data.draw(st.sampled_from(sorted(self.positions)))
-        offset = data.draw(st.integers(0, len(self.model[place])))
+        offset = data.draw(st.integers(self.starts[place], len(self.model[place])))
         self.consumer.seek(place, offset)
         self.positions[place] = offset
 
@@ -188,8 +218,67 @@ class LogMachine(RuleBasedStateMachine):
         self.flush()
         place = data.draw(st.sampled_from(sorted(self.model)))
         start = data.draw(st.integers(0, len(self.model[place])))
+        if 0 < start < self.starts[place]:
+            with pytest.raises(streamlog.errors.OffsetOutOfRangeError):
+                self.log.read(*place, start=start)
+            return
         found = [sent(record) for record in self.log.read(*place, start=start)]
-        assert found == self.model[place][start:]
+        assert found == self.model[place][max(start, self.starts[place]) :]
+
+    # ---------------------------------------------------------------- deleting
+
+    @rule(hours=st.integers(1, 4))
+    def let_time_pass(self, hours: int) -> None:
+        self.clock.advance(hours * HOUR)
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def delete_records(self, data: Any) -> None:
+        self.flush()
+        place = data.draw(st.sampled_from(sorted(self.model)))
+        end = len(self.model[place])
+        offset = data.draw(st.integers(-1, end + 2))
+        if offset > end:
+            with pytest.raises(streamlog.errors.OffsetOutOfRangeError):
+                self.log.admin.delete_records({place: offset})
+            return
+        start = max(self.starts[place], end if offset == -1 else offset)
+        assert self.log.admin.delete_records({place: offset}) == {place: start}
+        self.starts[place] = start
+
+    @rule()
+    def apply_retention(self) -> None:
+        self.flush()
+        expected = {
+            place: max(self.starts[place], self.first_kept(place))
+            for place in self.model
+            if os.path.isdir(f"{self.path}/{place.topic}-{place.partition}")
+        }
+        moved = self.log.admin.apply_retention()
+        assert moved == {
+            place: start for place, start in expected.items() if start != self.starts[place]
+        }
+        self.starts |= expected
+
+    def first_kept(self, place: TopicPartition) -> int:
+        """Where the first segment begins that Kafka's rules keep, from the bytes of the files."""
+        limits = self.settings[place.topic]
+        folder = Path(self.path, f"{place.topic}-{place.partition}")
+        segments = []
+        for path in sorted(folder.glob("*.log")):
+            found = [header for _, header in batch_headers(path.read_bytes())]
+            latest = max((header.max_timestamp for header in found), default=self.clock.now_ms())
+            segments.append((int(path.stem), path.stat().st_size, latest))
+        ends = [*(base for base, _, _ in segments[1:]), len(self.model[place])]
+        while segments and len(segments) > 1 and ends[0] <= self.starts[place]:
+            del segments[0], ends[0]
+        excess = sum(size for _, size, _ in segments) - limits["retention_bytes"]
+        while segments and limits["retention_bytes"] >= 0 and excess >= segments[0][1]:
+            excess -= segments[0][1]
+            del segments[0], ends[0]
+        while segments and 0 <= limits["retention_ms"] < self.clock.now_ms() - segments[0][2]:
+            del segments[0], ends[0]
+        return segments[0][0] if segments else len(self.model[place])
 
     # ---------------------------------------------------------------- ends
 
@@ -198,8 +287,7 @@ class LogMachine(RuleBasedStateMachine):
         self.log.close()
         self.appended()
         assert [str(each) for each in verify_directory(OS_FILESYSTEM, self.path)] == []
-        self.log = streamlog.open(self.path)
-        self.open_clients()
+        self.open_log()
 
     @rule(keep_shared=st.booleans())
     def die_and_reopen(self, keep_shared: bool) -> None:
@@ -214,8 +302,7 @@ class LogMachine(RuleBasedStateMachine):
         if not keep_shared:
             os.unlink(f"{self.path}/streamlog.shared")
         self.lingering.clear()
-        self.log = streamlog.open(self.path)
-        self.open_clients()
+        self.open_log()
         old.close()
 
     @invariant()
@@ -228,12 +315,14 @@ class LogMachine(RuleBasedStateMachine):
                 waiting = sum(1 for where, _ in self.lingering if where == place)
                 # A batch that is full goes by itself.
                 assert written <= description.log_end <= written + waiting
+                assert description.log_start == self.starts[place]
 
     def teardown(self) -> None:
         try:
             self.flush()
             for place, expected in self.model.items():
-                assert [sent(record) for record in self.log.read(*place)] == expected
+                found = [sent(record) for record in self.log.read(*place)]
+                assert found == expected[self.starts[place] :]
             self.log.close()
             assert [str(each) for each in verify_directory(OS_FILESYSTEM, self.path)] == []
         finally:

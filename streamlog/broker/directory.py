@@ -34,7 +34,6 @@ from streamlog.storage.properties import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
 
     from streamlog.storage.filesystem import Filesystem
 
@@ -92,8 +91,7 @@ def find_place(
     """Look at `path`, making the directory when it is absent and `create` is set.
 
     Raises `NotALogDirectoryError` when it is absent and must not be made or is no directory,
-    `UnsupportedFeatureError` for writing to a network file system, and what
-    `translate_os_error` makes of a directory that cannot be made.
+    `UnsupportedFeatureError` for writing to a network file system, and `OSError`.
     """
     path = os.path.realpath(path)
     if not filesystem.exists(path):
@@ -103,10 +101,7 @@ def find_place(
                 path=path,
                 errno=errno.ENOENT,
             )
-        try:
-            _make_directories(filesystem, path, _directory_mode(mode))
-        except OSError as error:
-            raise translate_os_error(error, path) from error
+        _make_directories(filesystem, path, _directory_mode(mode))
     if not filesystem.is_directory(os.path.realpath(path)):
         raise NotALogDirectoryError(f"{path} is not a directory", path=path, errno=errno.ENOTDIR)
     kind = filesystem.kind(path)
@@ -208,17 +203,6 @@ def translate_os_error(error: OSError, path: str) -> OSError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(f"{text}; nothing was promised yet", path=path, errno=error.errno)
     return InputOutputError(text, path=path, errno=error.errno)
-
-
-@contextlib.contextmanager
-def typed_errors(path: str) -> Iterator[None]:
-    """Let what the operating system refuses inside be the typed error for `path`."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, StreamlogError):
-            raise
-        raise translate_os_error(error, path) from error
 
 
 def _draw(random: bytes) -> str:

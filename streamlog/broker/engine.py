@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from streamlog.broker import metadata_records, topics
 from streamlog.broker.closing import LastClose
-from streamlog.broker.directory import Place, typed_errors
+from streamlog.broker.directory import Place
 from streamlog.broker.log_factory import (
     LogFactory,
     check_files,
@@ -30,9 +30,10 @@ from streamlog.broker.partitions import OpenPartitions, default_budget
 from streamlog.broker.producer_ids import ProducerIds
 from streamlog.broker.recovering import DirectoryRecovery, RecoveryReport, log_report
 from streamlog.broker.topic_configs import TopicConfigs
+from streamlog.broker.typed_errors import typed_errors, with_typed_errors
 from streamlog.clock import SYSTEM_CLOCK, Clock
 from streamlog.config import OpenConfig
-from streamlog.errors import ClosedError, ForkedHandleError, StreamlogError
+from streamlog.errors import ClosedError, ForkedHandleError, InputOutputError, StreamlogError
 from streamlog.protocol import Uuid
 from streamlog.storage.checkpoints import forget_topic
 from streamlog.storage.filesystem import OS_FILESYSTEM, Filesystem
@@ -234,6 +235,7 @@ class Engine:
         """Where the metadata log ends now: it moved when anything about topics changed."""
         return self.metadata.log.log_end
 
+    @with_typed_errors
     def topics(self) -> dict[str, TopicDescription]:
         """Every topic by name, in the order of their names."""
         self.check_usable()
@@ -243,12 +245,14 @@ class Engine:
                 name: topics.describe_topic(image.topics[name]) for name in sorted(image.topics)
             }
 
+    @with_typed_errors
     def topic(self, name: str) -> TopicDescription:
         """One topic. Raises `UnknownTopicError` naming the nearest there is."""
         self.check_usable()
         with self.metadata.lock:
             return topics.describe_topic(topics.find_topic(self.refresh(), name))
 
+    @with_typed_errors
     def create_topics(
         self, wanted: Sequence[NewTopic], *, validate_only: bool = False
     ) -> list[TopicDescription]:
@@ -269,6 +273,7 @@ class Engine:
         """Create one topic."""
         return self.create_topics([NewTopic(name, partitions, settings or {})])[0]
 
+    @with_typed_errors
     def grow_topics(
         self, totals: Mapping[str, int], *, validate_only: bool = False
     ) -> list[TopicDescription]:
@@ -301,6 +306,7 @@ class Engine:
         """Let one topic have `total` partitions."""
         return self.grow_topics({name: total})[0]
 
+    @with_typed_errors
     def delete_topics(self, names: Iterable[str]) -> None:
         """Delete topics and their records. Raises `UnknownTopicError`.
 
@@ -310,16 +316,31 @@ class Engine:
         """
         self.check_writable()
         for removed in topics.remove_topics(self.metadata, names):
-            for partition in removed.partitions:
-                mark_deleted(self._opening, self.partitions, removed, partition)
-            self._forget_checkpoints(removed.name)
-            for partition in removed.partitions:
-                remove_partition(self._opening, self.partitions, removed, partition)
+            try:
+                self._remove(removed)
+            except OSError as error:
+                if isinstance(error, LockTimeoutError):
+                    raise
+                raise InputOutputError(
+                    f"topic {removed.name!r} is deleted, but not all of its files: {error}; who "
+                    "next opens the directory alone removes them",
+                    path=error.filename or self.place.path,
+                    errno=error.errno,
+                    outcome="unknown",
+                ) from error
+
+    def _remove(self, removed: TopicImage) -> None:
+        for partition in removed.partitions:
+            mark_deleted(self._opening, self.partitions, removed, partition)
+        self._forget_checkpoints(removed.name)
+        for partition in removed.partitions:
+            remove_partition(self._opening, self.partitions, removed, partition)
 
     def delete_topic(self, name: str) -> None:
         """Delete one topic."""
         self.delete_topics([name])
 
+    @with_typed_errors
     def alter_topics(
         self, changes: Mapping[str, Mapping[str, object]], *, validate_only: bool = False
     ) -> list[TopicDescription]:
@@ -337,6 +358,7 @@ class Engine:
 
     # ---------------------------------------------------------------- partitions
 
+    @with_typed_errors
     def partition(self, topic: str, partition: int) -> PartitionLog:
         """The log of one partition. Raises `UnknownTopicError`, `CorruptDirectoryError`."""
         self.check_usable()
@@ -353,6 +375,7 @@ class Engine:
             return self.metadata.log
         return self.partition(topic, partition)
 
+    @with_typed_errors
     def describe_partition(self, topic: str, partition: int) -> PartitionDescription:
         """One partition as it is now."""
         log = self.partition(topic, partition)
@@ -375,6 +398,7 @@ class Engine:
             self.check_writable()
         self.partitions.opened(log)
 
+    @with_typed_errors
     def recover_partition(self, topic: str, partition: int) -> bool:
         """Make a partition writable again whose sync failed; False when there was no need.
 
@@ -409,6 +433,7 @@ class Engine:
             return "buffered"
         return "synced" if acks < 0 and self.place.durable else "written"
 
+    @with_typed_errors
     def sync(self) -> None:
         """Have everything that anybody appended so far on the disk.
 

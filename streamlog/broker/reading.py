@@ -12,11 +12,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from streamlog.broker.directory import METADATA_FOLDER, Place, identify, typed_errors
+from streamlog.broker.directory import METADATA_FOLDER, Place, identify
 from streamlog.broker.directory_lock import ReaderLock
 from streamlog.broker.engine import Engine
 from streamlog.broker.live_states import LiveFile
 from streamlog.broker.opening import Opening
+from streamlog.broker.typed_errors import typed_errors
 from streamlog.errors import CorruptDirectoryError, ReadOnlyError, StreamlogError
 from streamlog.protocol import Uuid
 from streamlog.storage import names

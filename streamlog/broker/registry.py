@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from streamlog.broker.directory import Place, find_place
+from streamlog.broker.directory import Place, find_place, translate_os_error
 from streamlog.broker.fork import on_fork
+from streamlog.errors import StreamlogError
 
 if TYPE_CHECKING:
     from streamlog.broker.engine import Engine
@@ -49,10 +50,15 @@ def open_engine(
     filesystem: Filesystem,
     clock: Clock,
 ) -> Engine:
-    """This process's engine on `path`; one more that has to be released."""
+    """This process's engine on `path`; one more that has to be released. Typed errors only."""
     with _registry.lock:
-        place = find_place(filesystem, path, create=create, read_only=read_only, mode=mode)
-        identity = filesystem.identity(place.path)
+        try:
+            place = find_place(filesystem, path, create=create, read_only=read_only, mode=mode)
+            identity = filesystem.identity(place.path)
+        except OSError as error:
+            if isinstance(error, StreamlogError):
+                raise
+            raise translate_os_error(error, path) from error
         key = _Key(id(filesystem), identity.device, identity.inode, read_only)
         engine = _registry.engines.get(key)
         if engine is None:

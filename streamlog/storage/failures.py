@@ -111,6 +111,19 @@ def cannot_open(log: PartitionLog, error: OSError) -> Exception:
     return system_error(log, error.errno or 0)
 
 
+def cannot_read(log: PartitionLog, error: OSError) -> Exception:
+    """The error for files of a partition that would not be read; a typed one as it is."""
+    if isinstance(error, StreamlogError):
+        return error
+    return InputOutputError(
+        f"reading {log.topic}-{log.partition} failed: {error}",
+        topic=log.topic,
+        partition=log.partition,
+        path=error.filename or log.directory,
+        errno=error.errno,
+    )
+
+
 def deleted(log: PartitionLog) -> UnknownTopicError:
     """The error for a topic that was deleted while handles on it were open."""
     return UnknownTopicError(

@@ -127,13 +127,18 @@ class Filesystem:
     # ---------------------------------------------------------------- names
 
     def exists(self, path: str) -> bool:
-        return os.path.lexists(path)
+        """Whether there is anything of that name; a disk that does not answer is an `OSError`."""
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
 
     def is_directory(self, path: str) -> bool:
         """Whether `path` is a directory itself; a symbolic link is not followed."""
         try:
             return stat.S_ISDIR(os.lstat(path).st_mode)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
     def file_size(self, path: str) -> int:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from streamlog.errors import CorruptDirectoryError, CorruptRecordError
+from streamlog.errors import CorruptDirectoryError, CorruptRecordError, StreamlogError
 from streamlog.storage import failures
 from streamlog.storage.patience import check_patience
 from streamlog.storage.structure import same_segments, wait_for_exchange
@@ -29,19 +29,21 @@ _LOOKS = 8  # at the same segments: another thread may have closed a file that i
 def look(log: PartitionLog, find: Callable[[PartitionState], Found]) -> Found:
     """What `find` finds under the published state.
 
-    Raises what it raises under a state that still holds; `CorruptDirectoryError` for a file that
-    is missing; `LockTimeoutError` when the segments never stop changing.
+    Raises what it raises under a state that still holds, `InputOutputError` for a disk that does
+    not answer; `CorruptDirectoryError` for a file that is missing; `LockTimeoutError` when the segments never stop changing.
     """
     looks, waited_from = 0, 0.0
     while True:
         state = log.state()
         try:
             return find(state)
-        except (FileNotFoundError, CorruptRecordError, CorruptDirectoryError) as error:
+        except (OSError, CorruptRecordError, CorruptDirectoryError) as error:
             now = log.current_state()
             if same_segments(state, now):
-                if not isinstance(error, FileNotFoundError):
+                if isinstance(error, StreamlogError):
                     raise
+                if not isinstance(error, FileNotFoundError):
+                    raise failures.cannot_read(log, error) from error
                 looks += 1
                 if looks == _LOOKS:
                     raise failures.cannot_open(log, error) from error

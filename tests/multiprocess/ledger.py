@@ -10,30 +10,34 @@ import zlib
 from collections import defaultdict
 
 import streamlog
+from tests.multiprocess.topic_changes import BrokenPromiseError, TopicChanges
 from tests.multiprocess.values import (
     ACKNOWLEDGED,
     PLACES,
     READ,
     SENDING,
+    SYNCED,
+    TOPIC,
     Report,
     origin_of,
     value_of,
 )
 
+__all__ = ["BrokenPromiseError", "Ledger"]
+
 _OVERLAP = 100
-
-
-class BrokenPromiseError(AssertionError):
-    """The log is not what was promised."""
 
 
 class Ledger:
     """The account of one directory, over all the processes that ever worked on it."""
 
     def __init__(self) -> None:
-        #: By (writer, place): how many values were announced, and how many were acknowledged.
+        #: By (writer, place): how many values were announced, how many were acknowledged, and
+        #: how many of those as being on the disk.
         self.sent: dict[tuple[int, int], int] = defaultdict(int)
         self.acknowledged: dict[tuple[int, int], int] = defaultdict(int)
+        self.synced: dict[tuple[int, int], int] = defaultdict(int)
+        self.topics = TopicChanges()
         self.records_acknowledged = 0
         self.records_read = 0
         self.reads_checked = 0
@@ -55,8 +59,10 @@ class Ledger:
         key = (child, report.place)
         if report.kind == SENDING:
             self.sent[key] = report.first + report.count
-        elif report.kind == ACKNOWLEDGED:
+        elif report.kind in (ACKNOWLEDGED, SYNCED):
             self._acknowledge(child, key, report)
+        elif report.kind == TOPIC:
+            self.topics.take(report)
         elif report.kind == READ:
             self._read(child, key, report)
 
@@ -64,6 +70,8 @@ class Ledger:
         if self.acknowledged[key] != report.first:
             raise BrokenPromiseError(f"writer {child}: {report} is not what comes next")
         self.acknowledged[key] = report.first + report.count
+        if report.kind == SYNCED:
+            self.synced[key] = self.acknowledged[key]
         self.records_acknowledged += report.count
         if report.offset >= 0:
             self._places_given.append((child, report))
@@ -77,6 +85,23 @@ class Ledger:
         self._reader_positions[key] = expected + report.count
         self.records_read += report.count
         self._unchecked_reads.append((child, report))
+
+    def lose_power(self) -> None:
+        """The power was cut: what was only given to the operating system is promised no more."""
+        self.acknowledged = defaultdict(int, self.synced)
+        self._places_given = [
+            (child, report) for child, report in self._places_given if report.kind == SYNCED
+        ]
+        self._unchecked_reads.clear()
+        self._reader_positions.clear()
+        self._known_ends = [len(content) for content in self._content]
+
+    def forget_lost(self) -> None:
+        """After a check: what was sent and is not there never was, its writers are dead."""
+        self.sent = defaultdict(int)
+        for place, content in enumerate(self._content):
+            for writer, number in content:
+                self.sent[writer, place] = number + 1
 
     def known_end(self, place: int) -> int:
         """An offset up to which there must be records."""
@@ -94,6 +119,7 @@ class Ledger:
 
         `whole` reads the log from its beginning, and not only what is new.
         """
+        self.topics.check(log)
         for place in range(len(PLACES)):
             self._read_content(log, place, whole=whole)
             self._check_writers(place)

@@ -26,6 +26,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0
+#: What a child says last when an exception ended it begins like this.
+TRACEBACK = b'\n{"traceback": '
 _PIPE_BYTES = 4096  # a child that is not listened to stops soon
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
 
@@ -103,10 +105,16 @@ class Nursery:
     """Starts children. `kernel` is "pure", "compiled", or None for this process's own.
 
     `roles` are further modules to look for roles in, `settings` further environment variables.
+    `quiet`: what children complain of on their standard error is no news.
     """
 
     def __init__(
-        self, kernel: str | None = None, *, roles: Sequence[str] = (), **settings: str
+        self,
+        kernel: str | None = None,
+        *,
+        roles: Sequence[str] = (),
+        quiet: bool = False,
+        **settings: str,
     ) -> None:
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings}
@@ -114,7 +122,11 @@ class Nursery:
             environment["STREAMLOG_KERNEL"] = kernel
         command = [sys.executable, "-m", "tests.multiprocess.nursery", str(its.fileno()), *roles]
         self._process = subprocess.Popen(
-            command, env=environment, pass_fds=[its.fileno()], cwd=ROOT
+            command,
+            env=environment,
+            pass_fds=[its.fileno()],
+            cwd=ROOT,
+            stderr=subprocess.DEVNULL if quiet else None,
         )
         its.close()
         self._socket = mine
@@ -145,9 +157,13 @@ class Nursery:
 
 @contextmanager
 def open_nursery(
-    kernel: str | None = None, *, roles: Sequence[str] = (), **settings: str
+    kernel: str | None = None,
+    *,
+    roles: Sequence[str] = (),
+    quiet: bool = False,
+    **settings: str,
 ) -> Iterator[Nursery]:
-    nursery = Nursery(kernel, roles=roles, **settings)
+    nursery = Nursery(kernel, roles=roles, quiet=quiet, **settings)
     try:
         yield nursery
     finally:

@@ -15,7 +15,9 @@ from streamlog.storage.append import PartitionWriter
 from streamlog.storage.filesystem import Filesystem
 from streamlog.storage.slots import SharedState
 
-PLANTS = ("early acknowledgement", "skipping reader", "no repair", "publish before write")
+KILL_PLANTS = ("early acknowledgement", "skipping reader", "no repair", "publish before write")
+POWER_PLANTS = ("no data sync", "no directory sync")
+PLANTS = KILL_PLANTS + POWER_PLANTS
 
 
 def plant(name: str) -> None:
@@ -25,6 +27,10 @@ def plant(name: str) -> None:
         PartitionWriter._refusal_locked = _without_repair(PartitionWriter._refusal_locked)
     elif name == "publish before write":
         PartitionWriter._write_locked = _publishing_first(PartitionWriter._write_locked)
+    elif name == "no data sync":
+        Filesystem.fdatasync = lambda *_: None  # type: ignore[method-assign]
+    elif name == "no directory sync":
+        Filesystem.sync_directory = lambda *_: None  # type: ignore[method-assign]
 
 
 def _without_repair(genuine: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import zlib
@@ -9,12 +10,19 @@ from typing import Any
 
 import streamlog
 from tests.multiprocess import planted
+from tests.multiprocess.topic_changes import topic_name, topic_value
 from tests.multiprocess.values import (
     ACKNOWLEDGED,
+    CREATED,
+    CREATING,
+    DELETED,
+    DELETING,
     ENDED,
     PLACES,
     READ,
     SENDING,
+    SYNCED,
+    TOPIC,
     Report,
     say,
     value_of,
@@ -48,8 +56,13 @@ class _Writer:
         self._writer = writer
         self._lies = lies
         self._random = random.Random(writer)
-        self._producer = log.producer(**PRODUCERS[writer % len(PRODUCERS)])
+        self._settings = PRODUCERS[writer % len(PRODUCERS)]
         self._numbers = [0] * len(PLACES)
+        self.use(log)
+
+    def use(self, log: streamlog.StreamLog) -> None:
+        """Go on with another opening of the log."""
+        self._producer = log.producer(**self._settings)
 
     def work(self) -> None:
         place = self._random.randrange(len(PLACES))
@@ -79,19 +92,61 @@ class _Writer:
 
     def _acknowledge(self, place: int, first: int, count: int, offset: int) -> None:
         if not self._lies:
-            say(self._pipe, Report(ACKNOWLEDGED, place, first, count, offset))
+            kind = SYNCED if self._settings["acks"] == "all" else ACKNOWLEDGED
+            say(self._pipe, Report(kind, place, first, count, offset))
 
 
-def writer(pipe: int, path: str, writer: int, plant: str = "", dies: bool = False) -> None:
-    """Write to all places until killed, or until told to end."""
+def writer(
+    pipe: int,
+    path: str,
+    writer: int,
+    plant: str = "",
+    dies: bool = False,
+    reopens: float = 0.0,
+    stops: bool = False,
+) -> None:
+    """Write to all places until killed, or until told to end.
+
+    `reopens` is how likely it closes the log and opens it again after a sending. `stops`: it
+    stops itself when it has opened.
+    """
     stop = _Stop()
     planted.plant(plant)
     if dies:
         planted.die_half_way_through_a_write(random.Random(writer))
-    with streamlog.open(path) as log:
-        work = _Writer(pipe, log, writer, lies=plant == "early acknowledgement")
+    log = streamlog.open(path)
+    work = _Writer(pipe, log, writer, lies=plant == "early acknowledgement")
+    if stops:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    chance = random.Random(writer)
+    while not stop.asked:
+        work.work()
+        if chance.random() < reopens:
+            log.close()
+            log = streamlog.open(path)
+            work.use(log)
+    log.close()
+    say(pipe, Report(ENDED))
+
+
+def administrator(pipe: int, path: str, first: int, plant: str = "") -> None:
+    """Create topics with one record each, and delete some, until killed or told to end."""
+    stop = _Stop()
+    planted.plant(plant)
+    with streamlog.open(path) as log, log.producer(acks="all") as producer:
+        kept: list[int] = []
         while not stop.asked:
-            work.work()
+            say(pipe, Report(TOPIC, first, CREATING))
+            log.create_topic(topic_name(first), internal_segment_bytes=1000)
+            producer.send(topic_name(first), topic_value(first)).result()
+            say(pipe, Report(TOPIC, first, CREATED))
+            kept.append(first)
+            first += 1
+            if len(kept) > 2:
+                doomed = kept.pop(0)
+                say(pipe, Report(TOPIC, doomed, DELETING))
+                log.delete_topic(topic_name(doomed))
+                say(pipe, Report(TOPIC, doomed, DELETED))
     say(pipe, Report(ENDED))
 
 

@@ -20,11 +20,16 @@ _REPORT = struct.Struct(">cIIIqI")
 SENDING = b"s"
 #: A writer's `count` values from number `first` on are in the log, from `offset` on.
 ACKNOWLEDGED = b"a"
+#: The same, and they are on the disk: they outlive a power cut.
+SYNCED = b"d"
+#: A step in the life of the topic whose number is `place`: `first` is one of the steps below.
+TOPIC = b"t"
 #: A reader read `count` records from `offset` on, whose values together have this checksum.
 READ = b"r"
 #: A child ended as a program should.
 ENDED = b"e"
-_KINDS = (SENDING, ACKNOWLEDGED, READ, ENDED)
+_KINDS = (SENDING, ACKNOWLEDGED, SYNCED, TOPIC, READ, ENDED)
+CREATING, CREATED, DELETING, DELETED = range(4)
 
 PLACES = [TopicPartition(topic, number) for topic in ("flights", "planes") for number in range(3)]
 

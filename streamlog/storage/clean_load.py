@@ -64,7 +64,7 @@ def load_cleanly_closed(
     last_stable = _last_stable_offset(filesystem, directory, files, state.log_end)
     if log_start > state.log_end or epochs is None or last_stable is None:
         return None
-    epochs.truncate_from_end(max(state.log_end, 1))
+    epochs.truncate_from_end(state.log_end + 1)  # one that begins at the end is the current one
     epochs.truncate_from_start(log_start)
     latest = epochs.latest
     state = state._replace(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from streamlog.storage.filesystem import Filesystem
 
 _COPY_CHUNK: Final = 1 << 20
+_BLOCK: Final = 4096  # of a file system, at most
 
 
 class TornTail(msgspec.Struct):
@@ -87,6 +88,23 @@ def truncate_file(filesystem: Filesystem, path: str, length: int, *, sync: bool)
             filesystem.fdatasync(descriptor)
     finally:
         filesystem.close(descriptor)
+
+
+def clear_behind(filesystem: Filesystem, path: str, end: int) -> None:
+    """Have zeros on the disk behind the file's end, in the block that the end lies in.
+
+    ext4 keeps there what a crash left without a length. The next append lengthens the file over
+    it, and if only that reaches the disk before another crash, a batch that was lost once is
+    back, good in every respect. The file is not synced.
+    """
+    missing = -end % _BLOCK
+    if missing:
+        descriptor = filesystem.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        try:
+            filesystem.write_all(descriptor, bytes(missing), end)
+            filesystem.truncate(descriptor, end)
+        finally:
+            filesystem.close(descriptor)
 
 
 def copy_range(

@@ -32,7 +32,13 @@ from streamlog.storage.segment import LogSegment
 from streamlog.storage.segment_scan import SegmentScan, open_for_scan, open_mapped, scan_on
 from streamlog.storage.shared import PartitionState, SyncedEnd
 from streamlog.storage.sync import sync_identity, sync_names
-from streamlog.storage.tearing import TornTail, cut_segments, cut_tail, remove_snapshots_behind
+from streamlog.storage.tearing import (
+    TornTail,
+    clear_behind,
+    cut_segments,
+    cut_tail,
+    remove_snapshots_behind,
+)
 
 if TYPE_CHECKING:
     from streamlog.config import TopicConfig
@@ -330,8 +336,9 @@ class UncleanRecovery:
                 self._found.problems.append(f"{error}; rebuilt from the batches that were scanned")
         epochs = LeaderEpochs(stored.entries)
         state = self._found.state
-        # An epoch that starts at the end has written nothing; Kafka forgets it as well.
-        epochs.truncate_from_end(max(state.log_end, 1))
+        # One that begins at the end is kept, other than in Kafka: it came with a loss, and the
+        # metadata log's own epoch is written down nowhere else.
+        epochs.truncate_from_end(state.log_end + 1)
         for scan in self._scans:
             for epoch, start_offset in scan.epochs:
                 latest = epochs.latest
@@ -389,8 +396,12 @@ class UncleanRecovery:
             return
         try:
             for scan in self._scans:
-                if scan.next_offset > mark.offset:
-                    self._sync_file(self._path(scan.base_offset, LOG))
+                path = self._path(scan.base_offset, LOG)
+                is_active = scan.base_offset == state.base_offset
+                if is_active:
+                    clear_behind(self._filesystem, path, state.end_position)
+                if is_active or scan.next_offset > mark.offset:
+                    self._sync_file(path)
             if mark.segment < 0:
                 sync_identity(self._filesystem, self._directory)
             sync_names(self._filesystem, self._directory)

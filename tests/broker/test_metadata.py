@@ -14,6 +14,7 @@ from streamlog.broker import metadata_snapshot
 from streamlog.broker.engine import Engine
 from streamlog.broker.metadata_image import MetadataImage
 from streamlog.broker.metadata_log import replay_batches
+from streamlog.broker.verifying import verify_open_directory
 from streamlog.errors import CorruptDirectoryError, TopicExistsError
 from streamlog.protocol import Uuid, message
 from streamlog.storage.properties import MetaProperties
@@ -192,3 +193,20 @@ def test_metadata_that_lost_what_a_snapshot_stands_for_is_refused(
         open_engine()
     os.unlink(folder / name)
     open_engine()
+
+
+def test_the_epoch_after_a_loss_is_kept_over_a_close(open_engine: OpenEngine, path: str) -> None:
+    """The metadata log's epoch is in its own files only, also while nothing was written in it."""
+    open_engine().close()
+    os.unlink(f"{path}/.kafka_cleanshutdown")
+    log = f"{path}/__cluster_metadata-0/{0:020d}.log"
+    with open(log, "ab") as file:
+        file.write(b"torn")
+    recovered = open_engine()
+    assert recovered.metadata.log.state().leader_epoch == 2
+    recovered.close()
+    engine = open_engine()
+    assert engine.metadata.log.state().leader_epoch == 2
+    engine.create_topic("flights")
+    errors = [str(one) for one in verify_open_directory(engine) if one.severity == "error"]
+    assert errors == []

@@ -7,12 +7,15 @@ The harness proves itself first. The long form, some seven cuts a second:
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
+import streamlog
+from streamlog.storage.filesystem import OS_FILESYSTEM
 from tests.crash.power_cuts import PowerCuts
-from tests.machine.disks import KINDS, loop_disk
+from tests.machine.disks import KINDS, LoopDisk, loop_disk, write_back
 from tests.machine.sizes import SEED, size
 from tests.multiprocess.ledger import BrokenPromiseError
 from tests.multiprocess.nursery import Nursery, open_nursery
@@ -58,3 +61,39 @@ def test_what_was_synced_outlives_thousands_of_power_cuts(nursery: Nursery, kind
         outcome = PowerCuts(nursery, disk, SEED + 1).run(cuts)
     print(kind, outcome)
     assert outcome.records_kept > 0
+
+
+@pytest.mark.system
+def test_what_was_lost_once_does_not_come_back_from_behind_the_end(nursery: Nursery) -> None:
+    """ext4 keeps the bytes of a block behind a file's end; a longer file has them again."""
+    with loop_disk(KINDS["ext4"]) as disk:
+        with streamlog.open(disk.path / "log") as log:
+            log.create_topic("flights")
+        del log  # it is mapped for as long as there is a reference
+        after_first = send_and_cut(nursery, disk, [b"synced", b"lost"], write_back_log=True)
+        assert after_first == [b"synced"]
+        after_second = send_and_cut(nursery, disk, [b"next"], write_back_log=False)
+        assert after_second in ([b"synced"], [b"synced", b"next"])
+
+
+def send_and_cut(
+    nursery: Nursery, disk: LoopDisk, values: list[bytes], *, write_back_log: bool
+) -> list[bytes]:
+    """Send values, the first with acks "all" if it says so, and cut the power; what is left.
+
+    Of the last one either the bytes reach the disk, and no length, or the length alone.
+    """
+    path = disk.path / "log"
+    child = nursery.start("send_in_order", path=str(path), values=[v.decode() for v in values])
+    assert child.answer() == "sent"
+    if write_back_log:
+        write_back(path / "flights-0" / f"{0:020d}.log", 0, 4096)
+    else:
+        OS_FILESYSTEM.write_file(str(disk.path / "other"), b"commits the journal", sync=True)
+    child.signal(signal.SIGKILL)
+    disk.cut_power(flush_log=False)
+    child.wait()
+    disk.unmount()
+    disk.mount()
+    with streamlog.open(path) as log:
+        return [bytes(record.value).strip() for record in log.read("flights")]

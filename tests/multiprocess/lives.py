@@ -56,6 +56,16 @@ def write_and_be_killed(pipe: int, path: str, count: int) -> None:
         signal.pause()
 
 
+def send_in_order(pipe: int, path: str, values: list[str]) -> None:
+    """Send values of one length; what is called "synced" is on the disk before the next."""
+    with streamlog.open(path) as log:
+        for value in values:
+            producer = log.producer(acks="all" if value == "synced" else 1)
+            producer.send("flights", value.encode().ljust(50)).result()
+        answer(pipe, "sent")
+        signal.pause()
+
+
 def recover_slowly(pipe: int, path: str) -> None:
     """Stand still in the middle of a recovery."""
     from streamlog.broker import recovering

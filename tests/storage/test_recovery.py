@@ -325,12 +325,15 @@ class TestEpochs:
         text = (folder.path / "leader-epoch-checkpoint").read_text()
         assert text == "0\n2\n1 0\n4 6\n"
 
-    def test_those_of_a_cut_tail_are_forgotten(self, folder):
+    def test_those_behind_a_cut_are_forgotten_and_the_one_at_it_is_kept(self, folder):
         folder.append_many(2, epoch=1)
         folder.append_many(2, epoch=4)
-        self.write(folder, "0\n2\n1 0\n4 6\n")
+        folder.append(epoch=5)
+        self.write(folder, "0\n3\n1 0\n4 6\n5 12\n")
         cut(folder.file(".log"), folder.batches[2].end - 1)
-        assert folder.recover().epochs == LeaderEpochs([(1, 0)])
+        found = folder.recover()
+        assert found.epochs == LeaderEpochs([(1, 0), (4, 6)])
+        assert found.state.leader_epoch == 4, "an epoch that was begun is not begun again"
 
     def test_a_file_that_makes_no_sense_is_rebuilt_and_reported(self, folder):
         folder.append_many(2, epoch=3)

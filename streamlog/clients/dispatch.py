@@ -29,6 +29,7 @@ from streamlog.clients.targets import fill_target, gone, refuse_internal, retire
 from streamlog.clients.written import find_written, written_sequence
 from streamlog.errors import (
     BufferExhaustedError,
+    FailedWriteError,
     RecordTooLargeError,
     SendError,
     UnknownTopicError,
@@ -248,7 +249,7 @@ class Dispatcher(RecordAccumulator):
     def _append(self, queue: PartitionQueue, batch: ProducerBatch) -> None:
         log = queue.log
         if log is None:
-            log = queue.log = self._engine.partition(queue.topic, queue.partition)
+            log = queue.log = self._open_log(queue)
         if not self._config.enable_idempotence and self._append_run(queue, log):
             return
         base_offset = None if batch.wire is None else find_written(log, batch.wire)
@@ -279,6 +280,14 @@ class Dispatcher(RecordAccumulator):
             if queue.target.append_time:
                 batch.append_time_ms = now_ms
             return outcome.base_offset
+
+    def _open_log(self, queue: PartitionQueue) -> PartitionLog:
+        """The partition's log. Whatever failed there, nothing of the batch is written yet."""
+        try:
+            return self._engine.partition(queue.topic, queue.partition)
+        except FailedWriteError as error:
+            error.outcome = error.context["outcome"] = "not_written"
+            raise
 
     def _append_run(self, queue: PartitionQueue, log: PartitionLog) -> bool:
         """Append what can go together, or take up where that was interrupted; False if nothing.

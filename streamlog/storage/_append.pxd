@@ -19,7 +19,7 @@ cdef class PartitionWriter(PartitionHandle):
         self, int64_t* state, int64_t expected_end, int64_t caught_up, Result* result
     ) noexcept nogil
     cdef int repair_locked(self, int64_t* state, Result* result) noexcept nogil
-    cdef void unlink_segment(self, int64_t base) noexcept nogil
+    cdef int unlink_segment(self, int64_t base) noexcept nogil
     cdef bint roll_is_due(
         self, int64_t* state, int64_t size, Walk* walk, int64_t now_ms
     ) noexcept nogil

@@ -151,7 +151,9 @@ cdef class PartitionWriter(PartitionHandle):
         if intended == state[END_POSITION]:
             return OK
         if intended < 0 and -1 - intended != state[BASE_OFFSET]:
-            self.unlink_segment(-1 - intended)
+            result.detail = self.unlink_segment(-1 - intended)
+            if result.detail:
+                return SYSTEM_ERROR
         if sl_size(self.log_fd) > state[END_POSITION] and ftruncate(
             self.log_fd, state[END_POSITION]
         ):
@@ -160,10 +162,14 @@ cdef class PartitionWriter(PartitionHandle):
         store_release(self.words + SLOT_INTENDED_END, state[END_POSITION])
         return OK
 
-    cdef void unlink_segment(self, int64_t base) noexcept nogil:
-        sl_unlink_segment(self.directory_path, base, b".log")
-        sl_unlink_segment(self.directory_path, base, b".index")
-        sl_unlink_segment(self.directory_path, base, b".timeindex")
+    cdef int unlink_segment(self, int64_t base) noexcept nogil:
+        """The errno that kept one of its files where it is; 0 when all of them are gone."""
+        cdef int failed = sl_unlink_segment(self.directory_path, base, b".log")
+        if failed == 0:
+            failed = sl_unlink_segment(self.directory_path, base, b".index")
+        if failed == 0:
+            failed = sl_unlink_segment(self.directory_path, base, b".timeindex")
+        return failed
 
     # ------------------------------------------------------------ rolling
 
@@ -247,8 +253,9 @@ cdef class PartitionWriter(PartitionHandle):
                 close(log_fd)
             if offset_index_fd >= 0:
                 close(offset_index_fd)
-            self.unlink_segment(base)
-            store_release(self.words + SLOT_INTENDED_END, state[END_POSITION])
+            # If they cannot be removed, the intention stays and the next writer removes them.
+            if self.unlink_segment(base) == 0:
+                store_release(self.words + SLOT_INTENDED_END, state[END_POSITION])
             return SYSTEM_ERROR
         self.close_indexes_locked(state)
         for i in range(STATE_WORDS):

@@ -54,10 +54,12 @@ static int sl_open_segment(const char *directory, int64_t base, const char *suff
     if (n < 0 || n >= (int) sizeof path) { errno = ENAMETOOLONG; return -1; }
     return open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
 }
-static void sl_unlink_segment(const char *directory, int64_t base, const char *suffix) {
+/* 0 when there is no such file any more, else the errno. */
+static int sl_unlink_segment(const char *directory, int64_t base, const char *suffix) {
     char path[4096];
     int n = snprintf(path, sizeof path, "%s/%020lld%s", directory, (long long) base, suffix);
-    if (n > 0 && n < (int) sizeof path) unlink(path);
+    if (n < 0 || n >= (int) sizeof path) return ENAMETOOLONG;
+    return unlink(path) && errno != ENOENT ? errno : 0;
 }
 /* SplitMix64: any change of a bit changes half of the result's. */
 static inline uint64_t sl_mixed(uint64_t word) {

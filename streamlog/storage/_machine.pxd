@@ -19,7 +19,7 @@ cdef extern from "_machine.h" nogil:
     void sl_put64(unsigned char* at, int64_t value)
     void sl_put32(unsigned char* at, int64_t value)
     int sl_open_segment(const char* directory, int64_t base, const char* suffix, int mode)
-    void sl_unlink_segment(const char* directory, int64_t base, const char* suffix)
+    int sl_unlink_segment(const char* directory, int64_t base, const char* suffix)
     int ftruncate(int fd, int64_t length)
     int fdatasync(int fd)
     int close(int fd)

@@ -7,6 +7,7 @@ what was left in the file, which it knows by the intended end; after it the batc
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from typing import TYPE_CHECKING
@@ -150,17 +151,23 @@ class PartitionWriter(PartitionHandle):
         """
         intended = self._word(shared.SLOT_INTENDED_END)
         if intended < 0 and -1 - intended != state.base_offset:
-            self._unlink_segment(-1 - intended)
+            failed = self._unlink_segment(-1 - intended)
+            if failed:
+                raise OSError(failed, os.strerror(failed), self.directory)
         if self._filesystem.size(self.log_fd) > state.end_position:
             self._filesystem.truncate(self.log_fd, state.end_position)
         self._set_word(shared.SLOT_INTENDED_END, state.end_position)
 
-    def _unlink_segment(self, base_offset: int) -> None:
+    def _unlink_segment(self, base_offset: int) -> int:
+        """The errno that kept one of its files where it is; 0 when all of them are gone."""
         for suffix in _SEGMENT_SUFFIXES:
             try:
                 self._filesystem.unlink(f"{self.directory}/{base_offset:020d}{suffix}")
             except FileNotFoundError:
                 continue
+            except OSError as error:
+                return error.errno or errno.EIO
+        return 0
 
     # ---------------------------------------------------------------- rolling
 
@@ -236,8 +243,9 @@ class PartitionWriter(PartitionHandle):
         except OSError as error:
             for descriptor in opened:
                 self._filesystem.close(descriptor)
-            self._unlink_segment(base)
-            self._set_word(shared.SLOT_INTENDED_END, state.end_position)
+            # If they cannot be removed, the intention stays and the next writer removes them.
+            if not self._unlink_segment(base):
+                self._set_word(shared.SLOT_INTENDED_END, state.end_position)
             return codes.SYSTEM_ERROR, error.errno or 0
         self._close_indexes_locked(state)
         following = state._replace(

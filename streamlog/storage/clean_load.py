@@ -29,7 +29,7 @@ from streamlog.storage.names import (
     TIME_INDEX,
     segment_name,
 )
-from streamlog.storage.partition_recovery import PartitionRecovery
+from streamlog.storage.partition_recovery import PartitionRecovery, missing_start
 from streamlog.storage.producer_snapshot import read_snapshot
 from streamlog.storage.shared import PartitionState, SyncedEnd
 
@@ -59,10 +59,13 @@ def load_cleanly_closed(
     state = _read_last_segment(filesystem, directory, files.segments[-1], now_ms)
     if state is None or state.log_end != recovery_point:
         return None
-    log_start = max(log_start, files.segments[0])
     epochs = _read_epochs(filesystem, directory, files)
     last_stable = _last_stable_offset(filesystem, directory, files, state.log_end)
-    if log_start > state.log_end or epochs is None or last_stable is None:
+    if epochs is None or last_stable is None:
+        return None
+    problems = missing_start(directory, epochs, log_start, files)
+    log_start = max(log_start, files.segments[0])
+    if log_start > state.log_end:
         return None
     epochs.truncate_from_end(state.log_end + 1)  # one that begins at the end is the current one
     epochs.truncate_from_start(log_start)
@@ -76,7 +79,7 @@ def load_cleanly_closed(
         producer_batch_end=state.log_end if files.snapshots else 0,
     )
     synced = SyncedEnd(state.base_offset, state.end_position, state.log_end)
-    return PartitionRecovery(state, synced, epochs)
+    return PartitionRecovery(state, synced, epochs, problems=problems)
 
 
 def _indexes_are_there(files: PartitionFiles) -> bool:

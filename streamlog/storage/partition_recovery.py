@@ -11,6 +11,7 @@ from streamlog.storage.shared import PartitionState, SyncedEnd
 
 if TYPE_CHECKING:
     from streamlog.errors import CorruptRecordError
+    from streamlog.storage.loading import PartitionFiles
 
 
 class DurableMark(NamedTuple):
@@ -64,3 +65,20 @@ def empty_state(base_offset: int, *, leader_epoch: int, now_ms: int) -> Partitio
         producer_batch_end=base_offset,
         created_ms=now_ms,
     )
+
+
+def missing_start(
+    directory: str, epochs: LeaderEpochs, known_start: int, files: PartitionFiles
+) -> list[str]:
+    """What to say of a log whose first segments are gone, and nobody said that it begins later.
+
+    Kafka's files do not tell that from retention's work, but for the leader epochs, which
+    retention cuts as well: they remember where the log began. `known_start` is the checkpoint's.
+    """
+    began = epochs.entries[0].start_offset if epochs.entries else known_start
+    began = max(began, known_start)
+    first = files.segments[0] if files.segments else began
+    if began >= first:
+        return []
+    gone = f"the segments of offsets {began} to {first - 1} are gone, and nobody deleted them"
+    return [f"{directory}: {gone}; restore the files from a copy"]

@@ -10,6 +10,7 @@ The order makes every step safe to be the last one before the next crash:
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -102,9 +103,15 @@ def clear_behind(filesystem: Filesystem, path: str, end: int) -> None:
         descriptor = filesystem.open(path, os.O_RDWR | os.O_NOFOLLOW)
         try:
             filesystem.write_all(descriptor, bytes(missing), end)
-            filesystem.truncate(descriptor, end)
+        except OSError as error:
+            # There is no block there, and so nothing that could come back.
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
         finally:
-            filesystem.close(descriptor)
+            try:
+                filesystem.truncate(descriptor, end)
+            finally:
+                filesystem.close(descriptor)
 
 
 def copy_range(

@@ -26,7 +26,12 @@ from streamlog.storage.leader_epochs import (
 )
 from streamlog.storage.loading import PartitionFiles, sort_names
 from streamlog.storage.names import LEADER_EPOCHS, LOG, OFFSET_INDEX, TIME_INDEX, segment_name
-from streamlog.storage.partition_recovery import DurableMark, PartitionRecovery, empty_state
+from streamlog.storage.partition_recovery import (
+    DurableMark,
+    PartitionRecovery,
+    empty_state,
+    missing_start,
+)
 from streamlog.storage.producer_replay import load_producer_state
 from streamlog.storage.segment import LogSegment
 from streamlog.storage.segment_scan import SegmentScan, open_for_scan, open_mapped, scan_on
@@ -334,6 +339,8 @@ class UncleanRecovery:
         except CorruptDirectoryError as error:
             if not self._was_never_written(LEADER_EPOCHS):
                 self._found.problems.append(f"{error}; rebuilt from the batches that were scanned")
+        gone = missing_start(self._directory, stored, self._log_start, self._files)
+        self._found.problems += gone
         epochs = LeaderEpochs(stored.entries)
         state = self._found.state
         # One that begins at the end is kept, other than in Kafka: it came with a loss, and the
@@ -389,8 +396,7 @@ class UncleanRecovery:
 
     def _sync_survivors(self) -> None:
         """Sync what survived above the mark; if that fails the partition starts poisoned."""
-        state = self._found.state
-        mark = self._mark
+        state, mark = self._found.state, self._mark
         self._found.synced = self._synced_mark()
         if not self._sync or not self._files.segments:
             return

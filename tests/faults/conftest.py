@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.report import CELLS, LEGEND, render
 from tests.multiprocess.nursery import Nursery, open_nursery
 
 ROLES = ["tests.faults.roles"]
@@ -82,3 +83,28 @@ def memory_path(tmp_path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="streamlog-test-", dir="/dev/shm") as path:
         yield Path(path)
+
+
+@pytest.fixture(scope="module")
+def memory_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """As `memory_path`, for the tests of a module together."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path_factory.mktemp("log")
+        return
+    with tempfile.TemporaryDirectory(prefix="streamlog-test-", dir="/dev/shm") as path:
+        yield Path(path)
+
+
+@pytest.hookimpl
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table of faults that this run found, and all of it in a file."""
+    if not CELLS:
+        return
+    folder = Path(tempfile.mkdtemp(prefix="streamlog-faults-"))
+    for how, cells in CELLS.items():
+        terminalreporter.section(f"faults by operations: {how}")
+        terminalreporter.write_line(render(cells))
+        with (folder / "table.txt").open("a") as file:
+            file.writelines(f"{how}: {cell}\n" for cell in cells)
+    terminalreporter.write_line(LEGEND)
+    terminalreporter.write_line(f"in words: {folder / 'table.txt'}")

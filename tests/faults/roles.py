@@ -60,3 +60,20 @@ def fail_syncs(pipe: int, path: str, failing: str) -> None:
 
     Filesystem.fdatasync = fdatasync  # type: ignore[method-assign]
     send_all(pipe, path, 3, "all")
+
+
+def run_cells(pipe: int, folder: str, fault: str, most: int) -> None:
+    """A row of the table of faults, below compiled code: says each cell."""
+    import logging
+
+    from tests.faults.fault_kinds import FAULTS
+    from tests.faults.injecting import Preloaded
+    from tests.faults.operations import OPERATIONS
+    from tests.faults.table import Table
+
+    logging.disable(logging.CRITICAL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    table = Table(folder, Preloaded(folder))
+    struck = next(one for one in FAULTS if one.name == fault)
+    for operation in OPERATIONS:
+        answer(pipe, str(table.cell(struck, operation, most=most)))

@@ -1,0 +1,139 @@
+"""Every fault meets every operation, and what comes of it is what is written down.
+
+`outcomes.txt` is the table. A plain run looks at some places of each cell through the filesystem
+door; the runs marked `system` look at all of them, and below compiled code. What was found is in
+the summary of the run and in a file that it names. After a change that is meant, the new table:
+
+    STREAMLOG_WRITE_OUTCOMES=1 python -m pytest -m system tests/faults/test_table.py
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streamlog.storage.append import PartitionWriter
+from tests.faults.fault_kinds import FAULTS, Fault
+from tests.faults.injecting import Door
+from tests.faults.operations import OPERATIONS
+from tests.faults.report import CELLS
+from tests.faults.stage import BrokenPromiseError
+from tests.faults.table import Cell, Table, cell_of
+from tests.machine.disks import KINDS, loop_disk
+from tests.machine.shim import compile_shim
+from tests.machine.sizes import size
+from tests.multiprocess.nursery import Nursery, open_nursery
+
+OUTCOMES = Path(__file__).with_name("outcomes.txt")
+NAMES = [fault.name for fault in FAULTS]
+FEW = 4
+#: Allocations fail by the thousand: how many of them are looked at in a cell.
+ALLOCATIONS = 12
+
+
+def expected() -> dict[tuple[str, str], frozenset[str]]:
+    lines = OUTCOMES.read_text().splitlines()
+    return {(cell.fault, cell.operation): cell.outcomes for cell in map(cell_of, lines)}
+
+
+def fault_named(name: str) -> Fault:
+    return next(fault for fault in FAULTS if fault.name == name)
+
+
+@pytest.fixture(scope="module")
+def door_table(memory_folder: Path) -> Iterator[Table]:
+    with Door().installed() as door:
+        yield Table(str(memory_folder), door)
+
+
+def hold_against_the_table(found: list[Cell], how: str, *, is_sample: bool) -> None:
+    CELLS[how] += found
+    table = expected()
+    for cell in found:
+        written = table[cell.fault, cell.operation]
+        assert cell.outcomes <= written if is_sample else cell.outcomes == written, str(cell)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outcomes_at_some_places(door_table: Table, name: str) -> None:
+    found = [door_table.cell(fault_named(name), one, most=FEW) for one in OPERATIONS]
+    hold_against_the_table(found, "some places, pure", is_sample=True)
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("name", NAMES)
+def test_outcomes_at_all_places(door_table: Table, name: str) -> None:
+    found = [door_table.cell(fault_named(name), one) for one in OPERATIONS]
+    if size("WRITE_OUTCOMES", 0):
+        write_down(found)
+    hold_against_the_table(found, "all places, pure", is_sample=False)
+
+
+def write_down(found: list[Cell]) -> None:
+    table = {(cell.fault, cell.operation): cell for cell in map(cell_of, _lines())}
+    table |= {(cell.fault, cell.operation): cell for cell in found}
+    order = [(name, operation.name) for name in NAMES for operation in OPERATIONS]
+    OUTCOMES.write_text("".join(f"{table[key]}\n" for key in order if key in table))
+
+
+def _lines() -> list[str]:
+    return OUTCOMES.read_text().splitlines() if OUTCOMES.exists() else []
+
+
+@pytest.fixture(scope="module")
+def struck_nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Children of the compiled kernel, with the C library's calls in our hands."""
+    library = compile_shim(tmp_path_factory.mktemp("shim"))
+    with open_nursery(
+        "compiled",
+        roles=["tests.faults.roles"],
+        quiet=True,
+        LD_PRELOAD=str(library),
+        PYTHONMALLOC="malloc",
+    ) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def ext4() -> Iterator[Path]:
+    with loop_disk(KINDS["ext4"]) as disk:
+        yield disk.path
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("name", NAMES)
+def test_outcomes_below_compiled_code(struck_nursery: Nursery, ext4: Path, name: str) -> None:
+    folder = ext4 / name.replace(" ", "-")
+    folder.mkdir()
+    most = ALLOCATIONS if name == "MemoryError" else 0
+    child = struck_nursery.start("run_cells", folder=str(folder), fault=name, most=most)
+    found = [cell_of(child.answer()) for _ in OPERATIONS]
+    assert child.wait() == 0
+    hold_against_the_table(found, "all places, compiled", is_sample=True)
+
+
+def test_a_write_that_is_not_taken_back_is_caught(
+    door_table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted bug: half of a batch stays, and is called not written."""
+
+    def publish(self: PartitionWriter, state: object) -> None:
+        self._set_word(5, state.end_position + 40)  # type: ignore[attr-defined]
+        self._slots.publish_state(
+            self.slot,
+            state._replace(end_position=state.end_position + 40),  # type: ignore[attr-defined]
+        )
+
+    monkeypatch.setattr(PartitionWriter, "_take_back_locked", publish)
+    append = next(one for one in OPERATIONS if one.name == "append")
+    with pytest.raises(BrokenPromiseError):
+        door_table.cell(fault_named("ENOSPC"), append)
+
+
+def test_the_table_is_whole() -> None:
+    keys = [(name, operation.name) for name in NAMES for operation in OPERATIONS]
+    assert list(expected()) == keys
+    assert os.path.getsize(OUTCOMES) > 0

@@ -490,4 +490,8 @@ def open_for_writing(
         opening = open_directory(
             filesystem, clock, place, mode=mode, lock_timeout_ms=config.lock_timeout_ms
         )
-        return Engine(opening, config)
+        try:
+            return Engine(opening, config)
+        except BaseException:
+            opening.close_descriptors()  # also where there was no engine yet that could
+            raise

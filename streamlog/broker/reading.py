@@ -196,4 +196,8 @@ def open_for_reading(
             os.close(descriptor)
             lock.close()
             raise
-        return ReadOnlyEngine(opening, config)
+        try:
+            return ReadOnlyEngine(opening, config)
+        except BaseException:
+            opening.close_descriptors()  # also where there was no engine yet that could
+            raise

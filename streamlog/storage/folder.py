@@ -86,7 +86,7 @@ def open_active_files(
             path = f"{directory}/{segment_name(base_offset, suffix)}"
             flags = os.O_RDWR | os.O_NOFOLLOW | create
             opened.append(filesystem.open(path, flags, file_mode))
-    except OSError:
+    except BaseException:
         for descriptor in opened:
             filesystem.close(descriptor)
         raise

@@ -76,22 +76,26 @@ class Table:
 
     def _struck(self, fault: Fault, operation: Operation, most: int) -> Cell:
         with self._stage(operation) as stage:
-            self._injector.strike(fault, 0)
-            operation.act(stage)
+            self._act(operation, stage, fault, 0)
             places = self._injector.heal()
-        outcomes = set()
-        for at in _some(places, most):
-            with self._stage(operation) as stage:
-                try:
-                    self._injector.strike(fault, at)
-                    called = outcome_of(lambda: operation.act(stage))
-                    self._injector.heal()
-                    outcomes.add(f"{called}, {stage.aftermath()}")
-                except BaseException as error:
-                    self._injector.heal()
-                    where = f"{fault.name} at call {at} of {places} of {operation.name}"
-                    raise BrokenPromiseError(f"{where}: {type(error).__name__}: {error}") from error
-        return Cell(fault.name, operation.name, frozenset(outcomes), places)
+        found = {self._outcome(operation, fault, at, places) for at in _some(places, most)}
+        return Cell(fault.name, operation.name, frozenset(found), places)
+
+    def _outcome(self, operation: Operation, fault: Fault, at: int, places: int) -> str:
+        """What comes of a fault at the `at`-th of its calls, and afterwards."""
+        with self._stage(operation) as stage:
+            try:
+                called = outcome_of(lambda: self._act(operation, stage, fault, at))
+                self._injector.heal()
+                return f"{called}, {stage.aftermath()}"
+            except BaseException as error:
+                self._injector.heal()
+                where = f"{fault.name} at call {at} of {places} of {operation.name}"
+                raise BrokenPromiseError(f"{where}: {type(error).__name__}: {error}") from error
+
+    def _act(self, operation: Operation, stage: Stage, fault: Fault, at: int) -> None:
+        self._injector.strike(fault, at)
+        operation.act(stage)
 
     # ---------------------------------------------------------------- files that are damaged
 
@@ -122,6 +126,10 @@ def outcome_of(call: Callable[[], object]) -> str:
         call()
     except (MemoryError, KeyboardInterrupt) as error:
         return type(error).__name__
+    except RuntimeError as error:  # what CPython says when there is no memory for a lock
+        if str(error) != "can't allocate lock":
+            raise
+        return "MemoryError"
     except StreamlogError as error:
         outcome = getattr(error, "outcome", None)
         return f"{type(error).__name__}{f' ({outcome})' if outcome else ''}"

@@ -67,8 +67,8 @@ class Child:
 
     def answer(self) -> Any:
         """The next line, which is JSON. A traceback of the child fails the test."""
-        line = self.read_line()
-        assert line, f"process {self.pid} died without an answer"
+        while not (line := self.read_line()):  # a traceback begins behind an empty line
+            assert not self.ended, f"process {self.pid} died without an answer"
         found = json.loads(line)
         assert not (isinstance(found, dict) and "traceback" in found), found["traceback"]
         return found

@@ -77,3 +77,22 @@ def run_cells(pipe: int, folder: str, fault: str, most: int) -> None:
     struck = next(one for one in FAULTS if one.name == fault)
     for operation in OPERATIONS:
         answer(pipe, str(table.cell(struck, operation, most=most)))
+
+
+def run_program(
+    pipe: int, path: str, calls: list[str], action: str, error: int, at: int, plant: str = ""
+) -> None:
+    """The program of the sweep, struck at the `at`-th of these calls (0: only counted)."""
+    import logging
+
+    from tests.faults.program import Program
+    from tests.machine.shim import Shim
+    from tests.multiprocess import planted
+    from tests.multiprocess.values import ENDED, Report, say
+
+    logging.disable(logging.CRITICAL)
+    planted.plant(plant)
+    shim = Shim(path)
+    shim.strike(calls, action, error, at=at)
+    Program(pipe, path).run()
+    say(pipe, Report(ENDED, count=shim.heal()))

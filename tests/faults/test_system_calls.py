@@ -11,10 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import streamlog
-from streamlog.storage.filesystem import OS_FILESYSTEM
-from streamlog.storage.verification import verify_directory
-
 ROOT = Path(__file__).resolve().parents[2]
 CALLS = "openat,close,pwrite64,pread64,ftruncate,fdatasync,fsync,fcntl,unlink"
 
@@ -79,35 +75,3 @@ def test_the_compiled_kernel_makes_the_calls_of_its_twin(tmp_path: Path) -> None
     assert any(call.startswith("open") for call in found["pure"]), "nothing rolled"
     assert any(call.startswith("pwrite 8 ") for call in found["pure"]), "no index entry"
     assert found["compiled"] == found["pure"]
-
-
-def calls_before_the_log(path: Path, kernel: str, call: str) -> int:
-    """How often the interpreter makes the call before the log directory is first named."""
-    if call != "openat":
-        return 0
-    output = path.with_suffix(".trace")
-    trace(path, kernel, 1, 1, "-f", "-o", str(output), "-e", "trace=openat")
-    lines = output.read_text().splitlines()
-    return next(n for n, line in enumerate(lines) if str(path) in line)
-
-
-@pytest.mark.parametrize("fault", ["error=EIO", "error=ENOSPC", "signal=KILL"])
-@pytest.mark.parametrize("call", ["pwrite64", "openat", "fdatasync", "fsync", "ftruncate"])
-@pytest.mark.parametrize("kernel", ["compiled", "pure"])
-def test_a_fault_at_any_call_leaves_a_directory_that_opens(
-    tmp_path: Path, kernel: str, call: str, fault: str
-) -> None:
-    """Whatever the program made of it, the next one finds whole records and nothing else."""
-    before = calls_before_the_log(tmp_path / "counted", kernel, call)
-    for number in (1, 2, 3, 5, 8, 13, 21, 34):
-        path = tmp_path / f"{number}"
-        when = number + before
-        trace(path, kernel, 40, 150, "-f", "-e", f"inject={call}:{fault}:when={when}")
-        if not path.exists():
-            continue
-        with streamlog.open(path) as log:
-            for name in log.topics():
-                values = [bytes(record.value) for record in log.read(name)]
-                assert values == [b"warm", *[b"x" * 150] * 40][: len(values)]
-        errors = [str(each) for each in verify_directory(OS_FILESYSTEM, str(path))]
-        assert errors == []

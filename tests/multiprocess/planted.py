@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+from contextlib import suppress
 from typing import Any
 
 from streamlog.storage import shared
@@ -17,7 +18,8 @@ from streamlog.storage.slots import SharedState
 
 KILL_PLANTS = ("early acknowledgement", "skipping reader", "no repair", "publish before write")
 POWER_PLANTS = ("no data sync", "no directory sync")
-PLANTS = KILL_PLANTS + POWER_PLANTS
+SWEEP_PLANTS = ("deaf to errors",)
+PLANTS = KILL_PLANTS + POWER_PLANTS + SWEEP_PLANTS
 
 
 def plant(name: str) -> None:
@@ -27,6 +29,8 @@ def plant(name: str) -> None:
         PartitionWriter._refusal_locked = _without_repair(PartitionWriter._refusal_locked)
     elif name == "publish before write":
         PartitionWriter._write_locked = _publishing_first(PartitionWriter._write_locked)
+    elif name == "deaf to errors":
+        Filesystem.write_all = _unheard(Filesystem.write_all)  # type: ignore[method-assign]
     elif name == "no data sync":
         Filesystem.fdatasync = lambda *_: None  # type: ignore[method-assign]
     elif name == "no directory sync":
@@ -55,6 +59,16 @@ def _publishing_first(genuine: Any) -> Any:
         return genuine(self, state, data, batches, rolled)
 
     return write_locked
+
+
+def _unheard(genuine: Any) -> Any:
+    """A write that failed is taken for one that was done."""
+
+    def write_all(self: Filesystem, descriptor: int, data: Any, position: int) -> None:
+        with suppress(OSError):
+            genuine(self, descriptor, data, position)
+
+    return write_all
 
 
 def die_half_way_through_a_write(source: random.Random) -> None:

@@ -45,29 +45,29 @@ class Child:
     def fileno(self) -> int:
         return self.pipe
 
-    def read(self) -> bytes:
+    def read(self, patience_s: float = PATIENCE_S) -> bytes:
         """What it says next, waiting for it; nothing when it is dead."""
         waiting = select.poll()
         waiting.register(self.pipe)
-        if not waiting.poll(PATIENCE_S * 1000):
+        if not waiting.poll(patience_s * 1000):
             raise AssertionError(f"process {self.pid} says nothing")
         data = os.read(self.pipe, 1 << 16)
         self.ended = not data
         return data
 
-    def read_line(self) -> str:
+    def read_line(self, patience_s: float = PATIENCE_S) -> str:
         """The next line that it writes, without its end; "" when it died."""
         while b"\n" not in self._unread:
-            data = self.read()
+            data = self.read(patience_s)
             if not data:
                 return ""
             self._unread += data
         line, self._unread = self._unread.split(b"\n", 1)
         return line.decode()
 
-    def answer(self) -> Any:
+    def answer(self, patience_s: float = PATIENCE_S) -> Any:
         """The next line, which is JSON. A traceback of the child fails the test."""
-        while not (line := self.read_line()):  # a traceback begins behind an empty line
+        while not (line := self.read_line(patience_s)):  # a traceback begins behind an empty line
             assert not self.ended, f"process {self.pid} died without an answer"
         found = json.loads(line)
         assert not (isinstance(found, dict) and "traceback" in found), found["traceback"]
@@ -218,7 +218,8 @@ def _be_child(pipe: int, role: str, arguments: dict[str, Any]) -> None:
 
 
 def _role_modules() -> list[str]:
-    return ["tests.multiprocess.roles", "tests.multiprocess.lives", *sys.argv[2:]]
+    ours = ["roles", "lives", "recording"]
+    return [*(f"tests.multiprocess.{name}" for name in ours), *sys.argv[2:]]
 
 
 def _find_role(name: str) -> Any:

@@ -14,12 +14,16 @@ from typing import Any
 from streamlog.storage import shared
 from streamlog.storage.append import PartitionWriter
 from streamlog.storage.filesystem import Filesystem
+from streamlog.storage.shared_map import SharedMap
 from streamlog.storage.slots import SharedState
 
 KILL_PLANTS = ("early acknowledgement", "skipping reader", "no repair", "publish before write")
 POWER_PLANTS = ("no data sync", "no directory sync")
 SWEEP_PLANTS = ("deaf to errors",)
-PLANTS = KILL_PLANTS + POWER_PLANTS + SWEEP_PLANTS
+HISTORY_PLANTS = ("stale end", "early end", "no lock")
+PLANTS = KILL_PLANTS + POWER_PLANTS + SWEEP_PLANTS + HISTORY_PLANTS
+
+_HIGH_WATERMARK = shared.PartitionState._fields.index("high_watermark")
 
 
 def plant(name: str) -> None:
@@ -29,6 +33,13 @@ def plant(name: str) -> None:
         PartitionWriter._refusal_locked = _without_repair(PartitionWriter._refusal_locked)
     elif name == "publish before write":
         PartitionWriter._write_locked = _publishing_first(PartitionWriter._write_locked)
+    elif name == "stale end":
+        SharedMap.state_word = _looking_seldom(SharedMap.state_word)
+    elif name == "early end":
+        SharedMap.state_word = _running_ahead(SharedMap.state_word)
+    elif name == "no lock":
+        PartitionWriter.lock = lambda _: (0, 0)  # type: ignore[method-assign]
+        PartitionWriter.unlock = lambda _: None  # type: ignore[method-assign]
     elif name == "deaf to errors":
         Filesystem.write_all = _unheard(Filesystem.write_all)  # type: ignore[method-assign]
     elif name == "no data sync":
@@ -59,6 +70,31 @@ def _publishing_first(genuine: Any) -> Any:
         return genuine(self, state, data, batches, rolled)
 
     return write_locked
+
+
+def _looking_seldom(genuine: Any) -> Any:
+    """What was looked up stands for the next time, too."""
+    known: dict[tuple[int, int], list[int]] = {}
+
+    def state_word(self: Any, slot: int, index: int) -> int:
+        kept = known.setdefault((slot, index), [])
+        if not kept:
+            kept += [genuine(self, slot, index)] * 3
+        return kept.pop()
+
+    return state_word
+
+
+def _running_ahead(genuine: Any) -> Any:
+    """The next record is there as soon as it is looked for, now and then."""
+    looks = 0
+
+    def state_word(self: Any, slot: int, index: int) -> int:
+        nonlocal looks
+        looks += 1
+        return int(genuine(self, slot, index)) + (index == _HIGH_WATERMARK and looks % 500 == 0)
+
+    return state_word
 
 
 def _unheard(genuine: Any) -> Any:

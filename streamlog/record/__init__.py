@@ -13,13 +13,16 @@ Parts
     verify          every record of a batch decodes
     control         control batches: transaction markers, leader changes
     compression     gzip, snappy (xerial), lz4 and zstd as streams with a limit
+    cleaning        compaction: whole batches in, those that survive out
+    offset_map      what it goes by: the latest offset of each key, in bounded memory
     murmur2         Kafka's key hash, hence its partitioner
     kernel          selects the compiled loops or their pure twins
 
 Rules
     * No files, sockets, clocks, threads: bytes in, bytes or errors out.
-    * The modules named above are the specification. `_records`, `_builder`, `_bulk`, `_scan` and
-      `_survey` are the same loops, compiled; both produce the same bytes, records and errors.
+    * The modules named above are the specification. `_records`, `_builder`, `_bulk`, `_scan`,
+      `_survey`, `_offset_map` and `_cleaning` are the same loops, compiled; both produce the same
+      bytes, records and errors.
       Import the names from `streamlog.record.kernel`, never from a twin.
     * Lengths and counts read from a batch are lies until checked: nothing is read outside the
       buffer and nothing is allocated before the bytes that justify it are there.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from streamlog.errors import CorruptRecordError, UnsupportedFormatError
+from typing import TypeVar
+
+from streamlog.errors import CorruptRecordError, StreamlogError, UnsupportedFormatError
 from streamlog.record.layout import MAGIC
 
 BAD_LENGTH = "its length does not fit"
 BAD_FIELDS = "its fields do not fit its length"
 BAD_OFFSET = "its offset is out of order"
 LEFT_OVER = "bytes are left over behind the last record"
+
+_Error = TypeVar("_Error", bound=StreamlogError)
 
 
 def malformed_record(base_offset: int, index: int, reason: str) -> CorruptRecordError:
@@ -26,6 +30,12 @@ def malformed_batch(position: int, reason: str) -> CorruptRecordError:
         position=position,
         reason=reason,
     )
+
+
+def in_batch(position: int, error: _Error) -> _Error:
+    """`error`, of the records of a batch, with the batch's `position`."""
+    context = {**error.context, "position": position}
+    return type(error)(f"in the batch at position {position}: {error.message}", **context)
 
 
 def legacy_format(position: int, magic: int) -> UnsupportedFormatError:

@@ -119,7 +119,7 @@ class RecordIterator:
     def _decode(self) -> Record | None:
         """The record at the position, which moves only when all of it decodes; None: skipped."""
         data, frame = self._data, self._frame
-        start, end = self._record_bounds()
+        start, end = read_record_bounds(data, self._position, self._end)
         timestamp_delta, position = read_varlong(data, start + 1, end)
         offset_delta, position = read_varint(data, position, end)
         if not self._previous_delta < offset_delta <= frame.last_offset_delta:
@@ -128,9 +128,9 @@ class RecordIterator:
         if offset < self._min_offset:
             self._position, self._previous_delta = end, offset_delta
             return None
-        key, position = _nullable_bytes(data, position, end)
-        value, position = _nullable_bytes(data, position, end)
-        headers, position = _headers(data, position, end)
+        key, position = read_nullable_bytes(data, position, end)
+        value, position = read_nullable_bytes(data, position, end)
+        headers, position = read_headers(data, position, end)
         if position != end:
             raise ValueError(BAD_FIELDS)
         self._position, self._previous_delta = end, offset_delta
@@ -140,7 +140,7 @@ class RecordIterator:
             offset=offset,
             timestamp=frame.max_timestamp
             if frame.append_time
-            else _int64(frame.base_timestamp + timestamp_delta),
+            else wrapped_int64(frame.base_timestamp + timestamp_delta),
             timestamp_type=frame.timestamp_type,
             key=key,
             value=value,
@@ -148,21 +148,23 @@ class RecordIterator:
             leader_epoch=frame.leader_epoch,
         )
 
-    def _record_bounds(self) -> tuple[int, int]:
-        try:
-            length, start = read_varint(self._data, self._position, self._end)
-        except ValueError:
-            raise ValueError(BAD_LENGTH) from None
-        if not 0 < length <= self._end - start:
-            raise ValueError(BAD_LENGTH)
-        return start, start + length
 
-
-def _int64(value: int) -> int:
+def wrapped_int64(value: int) -> int:
     return ((value + 2**63) & (2**64 - 1)) - 2**63
 
 
-def _nullable_bytes(data: bytes, position: int, end: int) -> tuple[bytes | None, int]:
+def read_record_bounds(data: bytes, position: int, end: int) -> tuple[int, int]:
+    """Where the record at `position` starts behind its length, and where it ends."""
+    try:
+        length, start = read_varint(data, position, end)
+    except ValueError:
+        raise ValueError(BAD_LENGTH) from None
+    if not 0 < length <= end - start:
+        raise ValueError(BAD_LENGTH)
+    return start, start + length
+
+
+def read_nullable_bytes(data: bytes, position: int, end: int) -> tuple[bytes | None, int]:
     length, position = read_varint(data, position, end)
     if length == -1:
         return None, position
@@ -171,7 +173,7 @@ def _nullable_bytes(data: bytes, position: int, end: int) -> tuple[bytes | None,
     return data[position : position + length], position + length
 
 
-def _headers(
+def read_headers(
     data: bytes, position: int, end: int
 ) -> tuple[tuple[tuple[str, bytes | None], ...], int]:
     count, position = read_varint(data, position, end)
@@ -180,9 +182,9 @@ def _headers(
         raise ValueError(BAD_FIELDS)
     headers = []
     for _ in range(count):
-        key, position = _nullable_bytes(data, position, end)
+        key, position = read_nullable_bytes(data, position, end)
         if key is None:
             raise ValueError(BAD_FIELDS)
-        value, position = _nullable_bytes(data, position, end)
+        value, position = read_nullable_bytes(data, position, end)
         headers.append((header_key(key), value))
     return tuple(headers), position

@@ -33,8 +33,10 @@ if TYPE_CHECKING or KERNEL == "pure":
     from streamlog.record.batch import RecordBatch
     from streamlog.record.builder import RecordBatchBuilder
     from streamlog.record.bulk import encode_many
+    from streamlog.record.cleaning import clean_batches
     from streamlog.record.iterator import RecordIterator
     from streamlog.record.murmur2 import murmur2, partition_for_key, partition_many
+    from streamlog.record.offset_map import OffsetMap
     from streamlog.record.record import Record
     from streamlog.record.scan import count_good_batches, scan_segment
     from streamlog.record.survey import survey_records
@@ -55,14 +57,18 @@ else:
     scan_segment = _scan.scan_segment
     count_good_batches = _scan.count_good_batches
     survey_records = import_module("streamlog.record._survey").survey_records
+    OffsetMap = import_module("streamlog.record._offset_map").OffsetMap
+    clean_batches = import_module("streamlog.record._cleaning").clean_batches
 
 __all__ = [
     "KERNEL",
+    "OffsetMap",
     "Record",
     "RecordBatch",
     "RecordBatchBuilder",
     "RecordIterator",
     "TimestampType",
+    "clean_batches",
     "count_good_batches",
     "encode_many",
     "murmur2",

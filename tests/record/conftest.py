@@ -10,20 +10,29 @@ from typing import Any
 import pytest
 
 MODULES = {
-    "pure": ("record", "batch", "iterator", "builder", "bulk", "murmur2", "scan", "survey"),
-    "compiled": ("_record", "_records", "_builder", "_bulk", "_scan", "_survey"),
+    "pure": (
+        *("record", "batch", "iterator", "builder", "bulk", "murmur2", "scan", "survey"),
+        *("siphash", "offset_map", "cleaning"),
+    ),
+    "compiled": (
+        *("_record", "_records", "_builder", "_bulk", "_scan", "_survey"),
+        *("_offset_map", "_cleaning"),
+    ),
 }
 NAMES = (
+    "OffsetMap",
     "Record",
     "RecordBatch",
     "RecordBatchBuilder",
     "RecordIterator",
+    "clean_batches",
     "count_good_batches",
     "encode_many",
     "murmur2",
     "partition_for_key",
     "partition_many",
     "scan_segment",
+    "siphash128",
     "survey_records",
 )
 

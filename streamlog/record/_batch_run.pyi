@@ -1,0 +1,1 @@
+from streamlog.record.batch_run import BatchRun as BatchRun

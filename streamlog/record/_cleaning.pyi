@@ -1,0 +1,1 @@
+from streamlog.record.cleaning import clean_batches as clean_batches

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -22,8 +21,8 @@ from streamlog.storage.leader_epochs import parse_leader_epochs
 from streamlog.storage.partition_metadata import encode_uuid, parse_partition_metadata
 from streamlog.storage.producer_snapshot import decode_snapshot
 from streamlog.storage.properties import parse_properties
+from streamlog.storage.transaction_index import TRANSACTION_ENTRY
 
-_TRANSACTION_ENTRY = struct.Struct(">hqqqq")
 _RENAMED = (names.DELETED, names.CLEANED, names.SWAP)
 _OFFSET_CHECKPOINTS = frozenset(
     {names.RECOVERY_POINTS, names.LOG_STARTS, names.HIGH_WATERMARKS, names.CLEANER_OFFSETS}
@@ -84,15 +83,15 @@ def _time_index(data: bytes, path: str) -> Iterator[Row]:
 
 
 def _transaction_index(data: bytes, path: str) -> Iterator[Row]:
-    whole = len(data) - len(data) % _TRANSACTION_ENTRY.size
-    for _, producer_id, first, last, stable in _TRANSACTION_ENTRY.iter_unpack(data[:whole]):
+    whole = len(data) - len(data) % TRANSACTION_ENTRY.size
+    for _, producer_id, first, last, stable in TRANSACTION_ENTRY.iter_unpack(data[:whole]):
         yield {
             "producer_id": producer_id,
             "first_offset": first,
             "last_offset": last,
             "last_stable_offset": stable,
         }
-    _check_whole(data, _TRANSACTION_ENTRY.size, path)
+    _check_whole(data, TRANSACTION_ENTRY.size, path)
 
 
 def _producer_snapshot(data: bytes, path: str) -> Iterator[Row]:

@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from streamlog.errors import CorruptDirectoryError
 from streamlog.storage.folder import list_bases
 from streamlog.storage.hidden_files import log_size
 from streamlog.storage.names import LOG, TRANSACTION_INDEX, segment_name
 from streamlog.storage.segment_verification import SegmentVerification
 from streamlog.storage.structure import same_segments
+from streamlog.storage.transaction_index import read_transaction_index
 
 if TYPE_CHECKING:
     from streamlog.storage.filesystem import Filesystem
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
     Published = Callable[[], PartitionState | None]
 
-_TRANSACTION_ENTRY_SIZE: Final = 34
 _EXCHANGE_TIMEOUT_S: Final = 10.0
 _PAUSE_S: Final = 0.005
 
@@ -148,10 +149,10 @@ class LogVerification:
     def _verify_transaction_index(self, base_offset: int, findings: PartitionFindings) -> None:
         path = f"{self._directory}/{segment_name(base_offset, TRANSACTION_INDEX)}"
         if self._filesystem.exists(path):
-            size = self._filesystem.file_size(path)
-            if size % _TRANSACTION_ENTRY_SIZE:
-                text = f"its size {size} is no multiple of {_TRANSACTION_ENTRY_SIZE}"
-                findings.error("index", path, text)
+            try:
+                read_transaction_index(self._filesystem, self._directory, base_offset)
+            except CorruptDirectoryError as error:
+                findings.error("index", path, str(error))
 
 
 def _is_exchanged(before: PartitionState | None, now: PartitionState | None) -> bool:

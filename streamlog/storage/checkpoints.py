@@ -15,7 +15,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streamlog.errors import CorruptDirectoryError
-from streamlog.storage.names import HIGH_WATERMARKS, LOG_STARTS, RECOVERY_POINTS
+from streamlog.storage.names import (
+    CLEANER_OFFSETS,
+    HIGH_WATERMARKS,
+    LOG_STARTS,
+    RECOVERY_POINTS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -122,7 +127,7 @@ def forget_topic(filesystem: Filesystem, directory: str, topic: str, *, mode: in
 
     What they say of a deleted topic would later be believed of another one of that name.
     """
-    for name in (RECOVERY_POINTS, LOG_STARTS, HIGH_WATERMARKS):
+    for name in (RECOVERY_POINTS, LOG_STARTS, HIGH_WATERMARKS, CLEANER_OFFSETS):
         path = f"{directory}/{name}"
         try:
             offsets = read_offset_checkpoint(filesystem, path)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamlog.errors import CorruptDirectoryError, UnsupportedFormatError
-from streamlog.storage import checkpoints, partition_metadata, properties
+from streamlog.storage import checkpoints, names, partition_metadata, properties
 from streamlog.storage.filesystem import OS_FILESYSTEM
 
 OFFSETS = st.dictionaries(
@@ -56,6 +56,18 @@ class TestOffsetCheckpoints:
             checkpoints.write_offset_checkpoint(OS_FILESYSTEM, path, {("a", 0): offset})
         assert checkpoints.read_offset_checkpoint(OS_FILESYSTEM, path) == {("a", 0): 2}
         assert [found.name for found in tmp_path.iterdir()] == ["checkpoint"]
+
+    def test_what_is_said_of_a_deleted_topic_is_forgotten(self, tmp_path):
+        """All checkpoints know topics by name only, the cleaner's too."""
+        files = {name for name in vars(names).values() if str(name).endswith("-offset-checkpoint")}
+        assert len(files) == 4
+        for name in files:
+            offsets = {("gone", 0): 5, ("gone", 1): 6, ("stays", 0): 7}
+            checkpoints.write_offset_checkpoint(OS_FILESYSTEM, str(tmp_path / name), offsets)
+        checkpoints.forget_topic(OS_FILESYSTEM, str(tmp_path), "gone")
+        for name in files:
+            found = checkpoints.read_offset_checkpoint(OS_FILESYSTEM, str(tmp_path / name))
+            assert found == {("stays", 0): 7}, name
 
 
 class TestProperties:

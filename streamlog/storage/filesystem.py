@@ -108,6 +108,10 @@ class Filesystem:
     def size(self, descriptor: int) -> int:
         return os.fstat(descriptor).st_size
 
+    def set_modified(self, descriptor: int, mtime_ns: int) -> None:
+        """Give the file a modification time, in ns since 1970."""
+        os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+
     def allocate(self, descriptor: int, position: int, length: int) -> None:
         """Reserve blocks, so that a store through a map cannot meet a full disk.
 

@@ -18,6 +18,7 @@ from streamlog.storage.indexes import TIME_ENTRY
 from streamlog.storage.segment_file import SegmentFile
 
 if TYPE_CHECKING:
+    from streamlog.record.byteslike import BytesLike
     from streamlog.record.scan_outcome import ProducerBatch, ScanOutcome, StopReason
     from streamlog.storage.filesystem import Filesystem
 
@@ -90,30 +91,51 @@ def scan_on(
     while scan.position < limit:
         start = scan.position
         data = source.view(start, min(window, limit - start))
-        outcome = scan_segment(
+        scan_piece(
             data,
-            start=0,
-            end=len(data),
-            segment_base_offset=scan.base_offset,
-            expected_offset=scan.next_offset,
-            check_crc_from=max(0, check_crc_from - start),
-            no_gaps_from=max(0, no_gaps_from - start),
+            scan,
+            check_crc_from=check_crc_from,
+            no_gaps_from=no_gaps_from,
             index_interval_bytes=index_interval_bytes,
-            previous_max_timestamp=scan.max_timestamp,
-            previous_max_timestamp_offset=scan.max_timestamp_offset,
-            bytes_since_index_entry=scan.bytes_since_index_entry,
-            last_time_index_timestamp=scan.last_time_index_timestamp,
-            previous_leader_epoch=scan.epochs[-1][0] if scan.epochs else -1,
-            buffer_position=start,
             release_gil=release_gil,
         )
-        _add(scan, outcome, start)
         if scan.stop in ("short", "torn") and start + len(data) < limit:
             # Cut by the window, not by the file. A batch larger than it needs a larger one.
             window = _WINDOW if scan.position > start else window * 2
             scan.stop = None
         elif scan.stop is not None:
             return
+
+
+def scan_piece(
+    data: BytesLike,
+    scan: SegmentScan,
+    *,
+    check_crc_from: int,
+    no_gaps_from: int = MAX_INT64,
+    index_interval_bytes: int = DEFAULT_INDEX_INTERVAL_BYTES,
+    release_gil: bool = False,
+) -> None:
+    """Scan `data`, which the segment has from `scan.position` on, to its end or a bad batch."""
+    start = scan.position
+    outcome = scan_segment(
+        data,
+        start=0,
+        end=len(data),
+        segment_base_offset=scan.base_offset,
+        expected_offset=scan.next_offset,
+        check_crc_from=max(0, check_crc_from - start),
+        no_gaps_from=max(0, no_gaps_from - start),
+        index_interval_bytes=index_interval_bytes,
+        previous_max_timestamp=scan.max_timestamp,
+        previous_max_timestamp_offset=scan.max_timestamp_offset,
+        bytes_since_index_entry=scan.bytes_since_index_entry,
+        last_time_index_timestamp=scan.last_time_index_timestamp,
+        previous_leader_epoch=scan.epochs[-1][0] if scan.epochs else -1,
+        buffer_position=start,
+        release_gil=release_gil,
+    )
+    _add(scan, outcome, start)
 
 
 def next_offset_of(filesystem: Filesystem, path: str, base_offset: int) -> int:

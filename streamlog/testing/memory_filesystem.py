@@ -235,6 +235,9 @@ class MemoryFilesystem(Filesystem):
             node.resize(length)
             self._record(Resize(node.number, length))
 
+    def set_modified(self, descriptor: int, mtime_ns: int) -> None:
+        self._file(descriptor).changes = mtime_ns
+
     def allocate(self, descriptor: int, position: int, length: int) -> None:
         self._ask("allocate", descriptor)
         node = self._file(descriptor)

@@ -16,7 +16,14 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
 DEADLINE_S = 60.0
 
@@ -47,6 +54,55 @@ def create_topics(
     new = [NewTopic(n, count, 1, config=dict(settings or {})) for n, count in topics.items()]
     for future in admin.create_topics(new).values():
         future.result(DEADLINE_S)
+
+
+def alter_topics(bootstrap: str, topics: Iterable[str], settings: Mapping[str, str]) -> None:
+    """Change settings of `topics`, and return when the change is in the metadata."""
+    admin = AdminClient({"bootstrap.servers": bootstrap}, logger=_LOGGER)
+    entries = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        for name, value in settings.items()
+    ]
+    resources = [
+        ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries) for topic in topics
+    ]
+    for future in admin.incremental_alter_configs(resources).values():
+        future.result(DEADLINE_S)
+
+
+def produce_transaction(
+    bootstrap: str,
+    topic: str,
+    transactional_id: str,
+    records: Iterable[ClientRecord],
+    *,
+    commit: bool,
+    codec: str = "none",
+) -> None:
+    """Send `records` to partition 0 as one transaction, which is in the log whole when it ends."""
+    settings = {
+        "bootstrap.servers": bootstrap,
+        "transactional.id": transactional_id,
+        "compression.type": codec,
+    }
+    producer = Producer(settings, logger=_LOGGER)
+    producer.init_transactions(DEADLINE_S)
+    producer.begin_transaction()
+    for record in records:
+        producer.produce(
+            topic,
+            partition=0,
+            key=record.key,
+            value=record.value,
+            timestamp=record.timestamp,
+            headers=list(record.headers),
+        )
+    unsent = producer.flush(DEADLINE_S)
+    assert not unsent, f"{unsent} records were not sent in {DEADLINE_S} s"
+    if commit:
+        producer.commit_transaction(DEADLINE_S)
+    else:
+        producer.abort_transaction(DEADLINE_S)
 
 
 def produce(

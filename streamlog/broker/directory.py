@@ -18,7 +18,6 @@ from streamlog.errors import (
     DiskFullError,
     InputOutputError,
     NotALogDirectoryError,
-    StreamlogError,
     UnsupportedFeatureError,
     UnsupportedFormatError,
 )
@@ -34,7 +33,6 @@ from streamlog.storage.properties import (
 )
 
 if TYPE_CHECKING:
-
     from streamlog.storage.filesystem import Filesystem
 
 METADATA_FOLDER = names.partition_directory_name(names.METADATA_TOPIC, 0)

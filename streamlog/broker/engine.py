@@ -2,15 +2,15 @@
 
 opening, directory, directory_lock      getting in: alone or beside others
 recovering, closing                     what the first and the last one do
-metadata_log, metadata_image, topics    topics by name
-topic_configs                           their settings
+metadata_log, metadata_image            topics and settings as they are
+topic_operations                        what is asked of topics: the other half of this class
 partitions                              logs by partition, under a descriptor budget
 registry                                one engine a directory and process; forks
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from streamlog.broker import metadata_records, topics
@@ -19,8 +19,6 @@ from streamlog.broker.directory import Place
 from streamlog.broker.log_factory import (
     LogFactory,
     check_files,
-    mark_deleted,
-    remove_partition,
 )
 from streamlog.broker.metadata_image import MetadataImage
 from streamlog.broker.metadata_log import MetadataLog
@@ -30,23 +28,19 @@ from streamlog.broker.partitions import OpenPartitions, default_budget
 from streamlog.broker.producer_ids import ProducerIds
 from streamlog.broker.recovering import DirectoryRecovery, RecoveryReport, log_report
 from streamlog.broker.topic_configs import TopicConfigs
+from streamlog.broker.topic_operations import TopicOperations
 from streamlog.broker.typed_errors import typed_errors, with_typed_errors
 from streamlog.clock import SYSTEM_CLOCK, Clock
 from streamlog.config import OpenConfig
-from streamlog.errors import ClosedError, ForkedHandleError, InputOutputError, StreamlogError
+from streamlog.errors import ClosedError, ForkedHandleError, StreamlogError
 from streamlog.protocol import Uuid
-from streamlog.storage.checkpoints import forget_topic
 from streamlog.storage.filesystem import OS_FILESYSTEM, Filesystem
 from streamlog.storage.names import METADATA_TOPIC
 from streamlog.storage.partition_log import PartitionLog
 from streamlog.storage.poison_recovery import recover_poisoned
-from streamlog.storage.structure import structure_lock
 from streamlog.types import (
     Durability,
-    NewTopic,
     PartitionDescription,
-    TopicDescription,
-    TopicPartition,
 )
 
 if TYPE_CHECKING:
@@ -55,7 +49,7 @@ if TYPE_CHECKING:
     from streamlog.broker.housekeeping import Housekeeper
 
 
-class Engine:
+class Engine(TopicOperations):
     """Topics, partitions and their logs in one directory. Thread-safe; shared by reference count.
 
     Opened with `Engine.open`, given back with `close`. After `fork` the child's copy raises
@@ -234,127 +228,6 @@ class Engine:
     def metadata_end(self) -> int:
         """Where the metadata log ends now: it moved when anything about topics changed."""
         return self.metadata.log.log_end
-
-    @with_typed_errors
-    def topics(self) -> dict[str, TopicDescription]:
-        """Every topic by name, in the order of their names."""
-        self.check_usable()
-        with self.metadata.lock:
-            image = self.refresh()
-            return {
-                name: topics.describe_topic(image.topics[name]) for name in sorted(image.topics)
-            }
-
-    @with_typed_errors
-    def topic(self, name: str) -> TopicDescription:
-        """One topic. Raises `UnknownTopicError` naming the nearest there is."""
-        self.check_usable()
-        with self.metadata.lock:
-            return topics.describe_topic(topics.find_topic(self.refresh(), name))
-
-    @with_typed_errors
-    def create_topics(
-        self, wanted: Sequence[NewTopic], *, validate_only: bool = False
-    ) -> list[TopicDescription]:
-        """Create topics; they are on the disk when this returns. See `topics.create_topics`."""
-        self.check_writable()
-        present = self.refresh().topics
-        for topic in wanted if not validate_only else ():
-            if isinstance(topic.name, str) and topic.name not in present:
-                # Who deleted one of that name may have died over it.
-                self._forget_checkpoints(topic.name)
-        created = topics.create_topics(self.metadata, wanted, validate_only=validate_only)
-        self.refresh()
-        return created
-
-    def create_topic(
-        self, name: str, partitions: int = 1, settings: Mapping[str, object] | None = None
-    ) -> TopicDescription:
-        """Create one topic."""
-        return self.create_topics([NewTopic(name, partitions, settings or {})])[0]
-
-    @with_typed_errors
-    def grow_topics(
-        self, totals: Mapping[str, int], *, validate_only: bool = False
-    ) -> list[TopicDescription]:
-        """Let topics have so many partitions in total. See `topics.create_partitions`."""
-        self.check_writable()
-        return topics.create_partitions(self.metadata, totals, validate_only=validate_only)
-
-    def delete_records(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Delete the records before these offsets; where each partition begins now.
-
-        See `delete_records.delete_records`. Raises `UnknownTopicError`.
-        """
-        from streamlog.broker.delete_records import delete_records
-
-        self.check_writable()
-        logs = {self.partition(*name): offset for name, offset in offsets.items()}
-        with typed_errors(self.place.path):
-            left = delete_records(self.metadata.log, logs)
-        if left:
-            self.housekeeper.start()  # they are restructured right now: its next round removes them
-        return {name: self.partition(*name).log_start for name in offsets}
-
-    def apply_retention(self, topic: str | None = None) -> dict[TopicPartition, int]:
-        """Apply retention to a topic, or to all, now. See `Housekeeper.apply_retention`."""
-        self.check_writable()
-        names = None if topic is None else frozenset({self.topic(topic).name})
-        return self.housekeeper.apply_retention(names)
-
-    def create_partitions(self, name: str, total: int) -> TopicDescription:
-        """Let one topic have `total` partitions."""
-        return self.grow_topics({name: total})[0]
-
-    @with_typed_errors
-    def delete_topics(self, names: Iterable[str]) -> None:
-        """Delete topics and their records. Raises `UnknownTopicError`.
-
-        The metadata says so first, then nobody can append, then the folders go. Views that
-        somebody holds stay valid. Raises `LockTimeoutError` when another process does not let go
-        of a partition: the topic is deleted, and its files go with the next lone opening.
-        """
-        self.check_writable()
-        for removed in topics.remove_topics(self.metadata, names):
-            try:
-                self._remove(removed)
-            except OSError as error:
-                if isinstance(error, LockTimeoutError):
-                    raise
-                raise InputOutputError(
-                    f"topic {removed.name!r} is deleted, but not all of its files: {error}; who "
-                    "next opens the directory alone removes them",
-                    path=error.filename or self.place.path,
-                    errno=error.errno,
-                    outcome="unknown",
-                ) from error
-
-    def _remove(self, removed: TopicImage) -> None:
-        for partition in removed.partitions:
-            mark_deleted(self._opening, self.partitions, removed, partition)
-        self._forget_checkpoints(removed.name)
-        for partition in removed.partitions:
-            remove_partition(self._opening, self.partitions, removed, partition)
-
-    def delete_topic(self, name: str) -> None:
-        """Delete one topic."""
-        self.delete_topics([name])
-
-    @with_typed_errors
-    def alter_topics(
-        self, changes: Mapping[str, Mapping[str, object]], *, validate_only: bool = False
-    ) -> list[TopicDescription]:
-        """Change settings of topics. See `TopicConfigs.alter`."""
-        self.check_writable()
-        altered = self.configs.alter(changes, validate_only=validate_only)
-        self.refresh()
-        return altered
-
-    def _forget_checkpoints(self, topic: str) -> None:
-        """Nobody writes them meanwhile (`storage.log_start`), and nothing of a marked topic."""
-        opening = self._opening
-        with structure_lock(self.metadata.log):
-            forget_topic(opening.filesystem, self.place.path, topic, mode=opening.mode)
 
     # ---------------------------------------------------------------- partitions
 

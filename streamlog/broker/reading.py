@@ -18,7 +18,7 @@ from streamlog.broker.engine import Engine
 from streamlog.broker.live_states import LiveFile
 from streamlog.broker.opening import Opening
 from streamlog.broker.typed_errors import typed_errors
-from streamlog.errors import CorruptDirectoryError, ReadOnlyError, StreamlogError
+from streamlog.errors import CorruptDirectoryError, ReadOnlyError
 from streamlog.protocol import Uuid
 from streamlog.storage import names
 from streamlog.storage.checkpoints import read_offset_checkpoint

@@ -12,8 +12,9 @@ from streamlog.errors import StreamlogError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from streamlog.broker.engine import Engine
+    from streamlog.broker.topic_operations import TopicOperations
 
+_Engine = TypeVar("_Engine", bound="TopicOperations")
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -33,12 +34,14 @@ def typed_errors(path: str) -> Iterator[None]:
 
 
 def with_typed_errors(
-    method: Callable[Concatenate[Engine, _Arguments], _Result],
-) -> Callable[Concatenate[Engine, _Arguments], _Result]:
+    method: Callable[Concatenate[_Engine, _Arguments], _Result],
+) -> Callable[Concatenate[_Engine, _Arguments], _Result]:
     """An engine's method under `typed_errors`."""
 
     @functools.wraps(method)
-    def call(engine: Engine, /, *arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
+    def call(
+        engine: _Engine, /, *arguments: _Arguments.args, **named: _Arguments.kwargs
+    ) -> _Result:
         with typed_errors(engine.place.path):
             return method(engine, *arguments, **named)
 

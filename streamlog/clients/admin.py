@@ -197,6 +197,7 @@ class Admin:
             each: describe_producers(engine.partition(*each))
             for each in offsets.checked_partitions(engine, partitions)
         }
+
     # Records
 
     def delete_records(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:

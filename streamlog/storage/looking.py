@@ -30,7 +30,8 @@ def look(log: PartitionLog, find: Callable[[PartitionState], Found]) -> Found:
     """What `find` finds under the published state.
 
     Raises what it raises under a state that still holds, `InputOutputError` for a disk that does
-    not answer; `CorruptDirectoryError` for a file that is missing; `LockTimeoutError` when the segments never stop changing.
+    not answer, `CorruptDirectoryError` for a file that is missing; `LockTimeoutError` when the
+    segments never stop changing.
     """
     looks, waited_from = 0, 0.0
     while True:

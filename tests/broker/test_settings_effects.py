@@ -320,3 +320,27 @@ def index_interval_bytes(engine: Engine) -> None:
     assert entries_of_ten_batches() == 10
     story.alter(index_interval_bytes=2 * size)
     assert entries_of_ten_batches() == 3
+
+
+# -------------------------------------------------------------------- what is kept
+
+
+@effect
+def retention_bytes(engine: Engine) -> None:
+    story = Story(engine, internal_segment_bytes=1000)
+    for _ in range(6):
+        story.append(b"x" * 400)
+    assert engine.apply_retention() == {}
+    story.alter(retention_bytes=1000)
+    engine.apply_retention()
+    assert 0 < story.log.log_start < story.log.log_end
+
+
+@effect
+def retention_ms(engine: Engine) -> None:
+    story = Story(engine)
+    story.append(b"x", timestamp=1000)
+    assert engine.apply_retention() == {}
+    story.alter(retention_ms=DAY_MS)
+    engine.apply_retention()
+    assert story.log.log_start == story.log.log_end == 1

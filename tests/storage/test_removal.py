@@ -133,7 +133,7 @@ class TestExpiry:
     def test_a_poisoned_partition_is_left_alone(self, machine: Machine, log: PartitionLog) -> None:
         log.advance_log_start(bases(log)[2])
         before = bases(log)
-        log._poison(5)
+        log._slots.publish_state(log.slot, log.state()._replace(poisoned=5))
         assert not expire(log, EVERYTHING, NOW)
         assert remove_hidden(log, log.log_start) == 0
         assert bases(log) == before

@@ -92,6 +92,7 @@ class LogReader:
         self._lock = threading.Lock()
         self._listing: tuple[int, list[int]] = (-1, [])  # of which generation: one store
         self._segments: dict[tuple[int, tuple[int, int]], LogSegment] = {}  # by base and files
+        self._largest: dict[tuple[int, tuple[int, int]], int] = {}  # of sealed ones, once asked
         self.open_descriptors = 0  # none where maps work
         #: Whether offsets may be missing: compaction removes them, and only damage else.
         self.has_gaps = False
@@ -133,6 +134,9 @@ class LogReader:
             # The former active segment was opened for growing: it is sealed now.
             if key[1] != files or key[0] not in found or key[0] == newest:
                 self._segments.pop(key).close()
+        for known in list(self._largest):
+            if known[1] != files or known[0] not in found:
+                del self._largest[known]
         self._listing = (state.generation, bases)
         self._count_descriptors()
         return bases
@@ -201,6 +205,20 @@ class LogReader:
         if base == state.base_offset:
             return state.end_position, state.offset_index_size
         return segment.size, None
+
+    def is_older(self, base: int, state: PartitionState, timestamp: int) -> bool:
+        """Whether a sealed segment is known to have no record of that time or later.
+
+        A log that rolls by time has segments by the hundred: who looks for a time opens few.
+        """
+        largest = self._largest.get((base, files_of(state)))
+        return largest is not None and largest < timestamp
+
+    def remember_largest(self, base: int, state: PartitionState, segment: LogSegment) -> None:
+        """Note a segment's largest timestamp, once a search to its end met no damage."""
+        if base != state.base_offset:
+            largest = segment.largest_timestamp(segment.size)
+            self._largest[base, files_of(state)] = largest
 
     # ---------------------------------------------------------------- reading
 

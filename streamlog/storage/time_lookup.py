@@ -21,6 +21,8 @@ def find_time(
 ) -> OffsetAndTimestamp | None:
     """The first record in log order, from the log's start, whose timestamp is large enough."""
     for base, end_offset in _visible_segments(reader, state):
+        if reader.is_older(base, state, timestamp):
+            continue
         segment = reader.segment(base, state)
         limit, offset_index_size = reader.limits(base, segment, state)
         found = segment.find_time(
@@ -33,6 +35,7 @@ def find_time(
         )
         if found is not None:
             return found
+        reader.remember_largest(base, state, segment)
     return None
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+from unittest import mock
 
 import streamlog
 from streamlog.clients.producer import Producer
@@ -140,8 +142,12 @@ def _heads(values: list[bytes]) -> list[bytes]:
 
 
 def build(path: str) -> None:
-    """A closed log: "flights" with three segments, "planes" with a record, "ships" with none."""
-    with streamlog.open(path, **SETTINGS) as log:
+    """A closed log: "flights" with three segments, "planes" with a record, "ships" with none.
+
+    Its ids are always the same: what a flipped bit makes of a file depends on the bytes there.
+    """
+    drawn = random.Random(1)
+    with mock.patch.object(os, "urandom", drawn.randbytes), streamlog.open(path, **SETTINGS) as log:
         for name in ("flights", "planes", "ships"):
             log.create_topic(name, internal_segment_bytes=SEGMENT_BYTES, index_interval_bytes=200)
         with log.producer(acks="all") as producer:

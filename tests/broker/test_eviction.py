@@ -49,10 +49,10 @@ class Disk(Filesystem):
         self.unsynced_closes: list[str] = []
         self.failing = ""
         self.meeting: Meeting | None = None
-        self._dirty: set[int] = set()
+        self._dirty: dict[int, int] = {}  # the inode behind each descriptor
 
     def pwrite(self, descriptor: int, data: bytes, position: int) -> int:
-        self._dirty.add(descriptor)
+        self._dirty[descriptor] = os.fstat(descriptor).st_ino
         return super().pwrite(descriptor, data, position)
 
     def fdatasync(self, descriptor: int) -> None:
@@ -63,15 +63,16 @@ class Disk(Filesystem):
             self.meeting.arrive()
         super().fdatasync(descriptor)
         # A sync of the file by another descriptor counts: this one is open, and hears of errors.
-        for dirty in list(self._dirty):
-            if os.readlink(f"/proc/self/fd/{dirty}") == path:
-                self._dirty.discard(dirty)
+        synced = os.fstat(descriptor).st_ino
+        for dirty, inode in list(self._dirty.items()):
+            if inode == synced:
+                self._dirty.pop(dirty, None)
 
     def close(self, descriptor: int) -> None:
         path = os.readlink(f"/proc/self/fd/{descriptor}")
         if descriptor in self._dirty and path.endswith(".log"):
             self.unsynced_closes.append(path)
-        self._dirty.discard(descriptor)
+        self._dirty.pop(descriptor, None)
         super().close(descriptor)
 
     def kind(self, path: str) -> str:

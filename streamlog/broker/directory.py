@@ -23,13 +23,13 @@ from streamlog.errors import (
 )
 from streamlog.protocol import Uuid
 from streamlog.storage import names
+from streamlog.storage.format_number import FORMAT
 from streamlog.storage.properties import (
-    STREAMLOG_FORMAT,
     MetaProperties,
     format_meta_properties,
-    format_properties,
     read_meta_properties,
     read_streamlog_format,
+    write_streamlog_format,
 )
 
 if TYPE_CHECKING:
@@ -134,6 +134,19 @@ def list_directory(filesystem: Filesystem, path: str) -> Listing:
     return Listing(frozenset(files), partitions, tuple(leftovers), tuple(unknown))
 
 
+def is_of_a_broker(filesystem: Filesystem, path: str) -> bool:
+    """Whether a Kafka broker's data lie there, and streamlog never opened it for writing.
+
+    A directory of ours says its format before it has anything else.
+    """
+    if not filesystem.exists(f"{path}/{names.META}") or filesystem.exists(
+        f"{path}/{names.STREAMLOG_PROPERTIES}"
+    ):
+        return False
+    listing = list_directory(filesystem, path)
+    return bool(listing.partitions) or names.BOOTSTRAP in listing.files
+
+
 def identify(filesystem: Filesystem, place: Place, *, read_only: bool) -> Listing:
     """Make sure that `place` is a log directory or may become one; changes nothing.
 
@@ -187,12 +200,17 @@ def read_or_make_identity(
         filesystem.write_atomically(
             f"{path}/{names.META}", format_meta_properties(meta), mode=mode, sync_parent=False
         )
-    if read_streamlog_format(filesystem, path) is None:
-        data = format_properties({"format": str(STREAMLOG_FORMAT)})
-        filesystem.write_atomically(
-            f"{path}/{names.STREAMLOG_PROPERTIES}", data, mode=mode, sync_parent=False
-        )
     return meta
+
+
+def write_format(filesystem: Filesystem, path: str, *, mode: int) -> None:
+    """Say our number of the format, where none stands or an older one. Only for who is alone.
+
+    In a new directory it is durable with its identity; where it keeps older versions out, at once.
+    """
+    found = read_streamlog_format(filesystem, path)
+    if found != FORMAT:
+        write_streamlog_format(filesystem, path, mode=mode, sync_parent=found is not None)
 
 
 def translate_os_error(error: OSError, path: str) -> OSError:

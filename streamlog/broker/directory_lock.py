@@ -21,6 +21,8 @@ from streamlog.storage.shared import (
     HEADER_PROGRESS,
     HEADER_RECOVERER,
     HEADER_STATE,
+    LIVENESS_LOCKS,
+    MOST_PROCESSES,
     STATE_LIVE,
     WORD,
 )
@@ -66,6 +68,7 @@ class DirectoryLock:
         """
         wait = _Wait(self._timeout_ms, self._clock)
         while True:
+            stands_beside = False
             if self._try(exclusive=True):
                 return True
             self._refuse_broker(_OPENER_BYTE)
@@ -82,8 +85,11 @@ class DirectoryLock:
                     return False
                 # Who was recovering died, or who was closing is done: somebody must be alone.
                 self._filesystem.unlock(self.descriptor, _OPENER_BYTE, 1)
+                stands_beside = True
             header = self._header()
             if wait.is_over(header[HEADER_PROGRESS]):
+                if stands_beside:
+                    raise removed_by_hand(self._path, STREAMLOG_SHARED)
                 pid = header[HEADER_RECOVERER]
                 who = f"process {pid}" if pid else "another process"
                 raise LockTimeoutError(
@@ -93,6 +99,20 @@ class DirectoryLock:
                     pid=pid,
                     errno=errno.EAGAIN,
                 )
+
+    def wait_for_the_dead(self, locks: int) -> None:
+        """See every liveness byte of `streamlog.locks` free, as whoever is alone must.
+
+        A process that dies or closes lets go of it an instant after `.lock`. One that keeps it has
+        another `.lock` than this one: `DirectoryInUseError`.
+        """
+        wait = _Wait(self._timeout_ms, self._clock)
+        while (
+            self._filesystem.lock_holder(locks, LIVENESS_LOCKS, MOST_PROCESSES, exclusive=True)
+            is not None
+        ):
+            if wait.is_over(0):
+                raise removed_by_hand(self._path, LOCK)
 
     def share(self) -> None:
         """Turn the lock of who was alone into the lock that others can stand beside."""
@@ -170,6 +190,17 @@ def refuse_broker(filesystem: Filesystem, path: str, descriptor: int, byte: int)
             path=path,
             pid=pid,
         )
+
+
+def removed_by_hand(path: str, name: str) -> DirectoryInUseError:
+    """The error for a file of `path` that is not the one by which other processes hold it."""
+    return DirectoryInUseError(
+        f"{path} is open in other processes, but {name} was removed or replaced under them; they "
+        "go on with each other, and nobody can join: close it there first",
+        path=path,
+        pid=0,
+        file=f"{path}/{name}",
+    )
 
 
 class _Wait:

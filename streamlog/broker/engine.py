@@ -82,7 +82,7 @@ class Engine(TopicOperations):
         path: str,
         *,
         create: bool = True,
-        read_only: bool = False,
+        read_only: bool | None = None,
         mode: int = 0o600,
         settings: Mapping[str, object] | None = None,
         filesystem: Filesystem = OS_FILESYSTEM,
@@ -194,6 +194,11 @@ class Engine(TopicOperations):
                 f"{path} was opened by the parent process; open it again in this one"
             )
         return ClosedError(f"{path} is closed")
+
+    @property
+    def read_only(self) -> bool:
+        """Whether every change is refused with `ReadOnlyError`."""
+        return self._opening.read_only
 
     def check_writable(self) -> None:
         """As `check_usable`; raises `ReadOnlyError` where only reading is allowed."""

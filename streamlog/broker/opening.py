@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from streamlog.broker.directory import Place, identify, read_or_make_identity
-from streamlog.broker.directory_lock import DirectoryLock, ReaderLock
+from streamlog.broker.directory import Place, identify, read_or_make_identity, write_format
+from streamlog.broker.directory_lock import DirectoryLock, ReaderLock, removed_by_hand
 from streamlog.broker.parallel import THREADS
-from streamlog.errors import LockTimeoutError
+from streamlog.errors import DirectoryInUseError, LockTimeoutError
 from streamlog.storage import names, shared
+from streamlog.storage.format_number import FORMAT
 from streamlog.storage.properties import MetaProperties, read_meta_properties
 from streamlog.storage.slots import SharedState
 
 if TYPE_CHECKING:
     from streamlog.clock import Clock
     from streamlog.storage.filesystem import Filesystem
-
-_MOST_PROCESSES = 4096
 
 
 class Opening(msgspec.Struct):
@@ -87,13 +87,15 @@ def open_directory(
     try:
         alone = lock.acquire()
         identify(filesystem, place, read_only=False)  # as it is now that nobody changes it
-        make = os.O_CREAT if alone else 0
-        for name in (names.STREAMLOG_LOCKS, names.STREAMLOG_SHARED):
-            flags = os.O_RDWR | os.O_NOFOLLOW | make
-            files.append(filesystem.open(f"{place.path}/{name}", flags, mode))
-        if alone and not is_same_file(filesystem, files[1]):
-            filesystem.close(files.pop())
-            files.append(_new_shared_file(filesystem, place.path, mode))
+        files.append(_open_own(filesystem, place.path, names.STREAMLOG_LOCKS, alone, mode))
+        files.append(_open_own(filesystem, place.path, names.STREAMLOG_SHARED, alone, mode))
+        if not alone:
+            check_company(filesystem, place.path, files[1])
+        else:
+            lock.wait_for_the_dead(files[0])
+            if not is_same_file(filesystem, files[1], shared.KNOWN_FORMATS):
+                filesystem.close(files.pop())
+                files.append(_new_shared_file(filesystem, place.path, mode))
         opening = Opening(
             filesystem=filesystem,
             clock=clock,
@@ -138,27 +140,57 @@ def _begin_recovery(opening: Opening) -> None:
     # Whoever comes after a recoverer that died has to know of poisoned partitions, too.
     state.set_header_state(shared.STATE_RESUMING if opening.believed else shared.STATE_RECOVERING)
     state.advance_progress(os.getpid())
-    identity = filesystem.identity(opening.shared_descriptor)
-    state.initialize_header(boot_id, identity.device, identity.inode)
     if not filesystem.exists(f"{path}/{names.META}"):
         # Whoever made the directory may have died before its name was on the disk.
         filesystem.sync_directory(os.path.dirname(path))
     opening.meta = read_or_make_identity(filesystem, path, os.urandom(32), mode=opening.mode)
+    write_format(filesystem, path, mode=opening.mode)
+    identity = filesystem.identity(opening.shared_descriptor)
+    state.initialize_header(boot_id, identity.device, identity.inode)
     if opening.clean:
         filesystem.unlink(f"{path}/{names.CLEAN}")
     # One sync for all of it: from here on a crash is an unclean end of this directory.
     filesystem.sync_directory(path)
 
 
-def is_same_file(filesystem: Filesystem, descriptor: int) -> bool:
-    """Whether the file's header says that its slots are about this directory, and not a copy's."""
+def is_same_file(
+    filesystem: Filesystem, descriptor: int, formats: Container[int] = (FORMAT,)
+) -> bool:
+    """Whether the file's header says that its slots are about this directory, and not a copy's.
+
+    Of another format it is nobody's, but for who is alone and knows that layout (`formats`).
+    """
     words = struct.unpack("6q", filesystem.pread(descriptor, 48, 0).ljust(48, b"\0"))
     identity = filesystem.identity(descriptor)
-    found = (words[shared.HEADER_MAGIC], words[shared.HEADER_FORMAT])
     place = (words[shared.HEADER_DEVICE], words[shared.HEADER_INODE])
     enough = identity.size >= shared.HEADER_SIZE + shared.SLOT_SIZE
-    known = found == (shared.MAGIC, shared.FORMAT)
+    known = words[shared.HEADER_MAGIC] == shared.MAGIC and words[shared.HEADER_FORMAT] in formats
     return enough and known and place == (identity.device, identity.inode)
+
+
+def check_company(filesystem: Filesystem, path: str, descriptor: int) -> None:
+    """Raise `DirectoryInUseError` unless the shared file is that of the processes beside us."""
+    number = struct.unpack("2q", filesystem.pread(descriptor, 16, 0).ljust(16, b"\0"))[1]
+    if not is_same_file(filesystem, descriptor, shared.ANY_FORMAT):
+        raise removed_by_hand(path, names.STREAMLOG_SHARED)
+    if number != FORMAT:
+        raise DirectoryInUseError(
+            f"{path} is open in processes of another version of streamlog (format {number}, this "
+            f"one has {FORMAT}); close it there first",
+            path=path,
+            pid=0,
+            found=number,
+            known=FORMAT,
+        )
+
+
+def _open_own(filesystem: Filesystem, path: str, name: str, alone: bool, mode: int) -> int:
+    """Open a file of ours, which who is alone makes. `DirectoryInUseError` where others had it."""
+    flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if alone else 0)
+    try:
+        return filesystem.open(f"{path}/{name}", flags, mode)
+    except FileNotFoundError as error:
+        raise removed_by_hand(path, name) from error
 
 
 def _new_shared_file(filesystem: Filesystem, path: str, mode: int) -> int:
@@ -177,9 +209,9 @@ def _new_shared_file(filesystem: Filesystem, path: str, mode: int) -> int:
 
 def _claim_liveness(filesystem: Filesystem, descriptor: int, path: str) -> int:
     """Lock the first free liveness byte for as long as this process has the directory open."""
-    for number in range(_MOST_PROCESSES):
+    for number in range(shared.MOST_PROCESSES):
         if filesystem.lock(descriptor, shared.LIVENESS_LOCKS + number, 1, exclusive=True):
             return number
     raise LockTimeoutError(
-        f"{path} is open in {_MOST_PROCESSES} processes already", path=path, pid=0
+        f"{path} is open in {shared.MOST_PROCESSES} processes already", path=path, pid=0
     )

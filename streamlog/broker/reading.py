@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from streamlog.broker.directory import METADATA_FOLDER, Place, identify
+from streamlog.broker.directory import METADATA_FOLDER, Place, identify, is_of_a_broker
 from streamlog.broker.directory_lock import ReaderLock
 from streamlog.broker.engine import Engine
 from streamlog.broker.live_states import LiveFile
@@ -77,7 +77,15 @@ class ReadOnlyEngine(Engine):
 
     def check_writable(self) -> None:
         """Raises `ReadOnlyError`: nothing here can be changed."""
-        raise ReadOnlyError(f"{self.place.path} is open for reading only")
+        self.check_usable()
+        path = self.place.path
+        if is_of_a_broker(self.filesystem, path):
+            raise ReadOnlyError(
+                f"{path} is a Kafka broker's, and open for reading only; open it with "
+                "read_only=False to write to it: the broker can be started on it again afterwards",
+                path=path,
+            )
+        raise ReadOnlyError(f"{path} is open for reading only", path=path)
 
 
 class StateWatch:

@@ -9,7 +9,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from streamlog.broker.directory import Place, find_place, translate_os_error
+from streamlog.broker.directory import (
+    Place,
+    find_place,
+    is_of_a_broker,
+    translate_os_error,
+)
 from streamlog.broker.fork import on_fork
 from streamlog.errors import StreamlogError
 
@@ -44,16 +49,23 @@ def open_engine(
     path: str,
     *,
     create: bool,
-    read_only: bool,
+    read_only: bool | None,
     mode: int,
     config: OpenConfig,
     filesystem: Filesystem,
     clock: Clock,
 ) -> Engine:
-    """This process's engine on `path`; one more that has to be released. Typed errors only."""
+    """This process's engine on `path`; one more that has to be released. Typed errors only.
+
+    `read_only` None is for the directory to decide: a broker's is only read.
+    """
     with _registry.lock:
         try:
-            place = find_place(filesystem, path, create=create, read_only=read_only, mode=mode)
+            place = find_place(
+                filesystem, path, create=create, read_only=bool(read_only), mode=mode
+            )
+            if read_only is None:
+                read_only = is_of_a_broker(filesystem, place.path)
             identity = filesystem.identity(place.path)
         except OSError as error:
             if isinstance(error, StreamlogError):

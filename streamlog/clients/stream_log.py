@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload
 from streamlog.broker.engine import Engine
 from streamlog.broker.memory_directory import MEMORY_FILES, OS_FILES
 from streamlog.clients.forking import watch_forks
-from streamlog.errors import ClosedError, ConfigError, ReadOnlyError
+from streamlog.errors import ClosedError, ConfigError
 from streamlog.types import TopicDescription
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def open_log(
     path: str | os.PathLike[str],
     *,
     create: bool = True,
-    read_only: bool = False,
+    read_only: bool | None = None,
     mode: int = 0o600,
     **settings: Any,
 ) -> StreamLog:
@@ -48,10 +48,11 @@ def open_log(
 
     Any number of processes may have it open. The first recovers it when it was not closed
     cleanly. `":memory:"` is a private temporary directory, in RAM where there is room, never
-    synced and gone on close. `read_only` changes nothing on disk. `mode` is that of new files.
-    Settings are of this process: `lock_timeout_ms`, `max_open_files`, `housekeeping` (False: this
-    process applies no retention by itself), `log_retention_check_interval_ms` and Kafka's
-    `log_cleaner_*`.
+    synced and gone on close. `read_only` changes nothing on disk. So is a directory opened that a
+    Kafka broker made, unless `read_only=False` asks for more; the broker can be started on it
+    again afterwards. `mode` is that of new files. Settings are of this process: `lock_timeout_ms`,
+    `max_open_files`, `housekeeping` (False: this process applies no retention by itself),
+    `log_retention_check_interval_ms` and Kafka's `log_cleaner_*`.
 
     Raises `NotALogDirectoryError` for something else at that path or, with `create=False`, for
     nothing; `DirectoryInUseError` when a Kafka broker holds it; `LockTimeoutError`,
@@ -72,7 +73,7 @@ class StreamLog:
     """
 
     def __init__(
-        self, path: str, *, create: bool, read_only: bool, mode: int, **settings: Any
+        self, path: str, *, create: bool, read_only: bool | None, mode: int, **settings: Any
     ) -> None:
         self._memory: MemoryDirectory | None = None
         self._lock = threading.Lock()
@@ -83,7 +84,6 @@ class StreamLog:
                 raise ConfigError(f"{MEMORY} is always new: read_only and create=False make none")
             path = self._make_memory_directory()
         self._path = os.path.abspath(path)
-        self._read_only = read_only
         self._open_engine: Callable[[], Engine] = lambda: Engine.open(
             self._path,
             create=create,
@@ -108,7 +108,7 @@ class StreamLog:
     @property
     def read_only(self) -> bool:
         """Whether it was opened for reading only."""
-        return self._read_only
+        return self._engine.read_only
 
     @property
     def closed(self) -> bool:
@@ -116,7 +116,7 @@ class StreamLog:
         return self._closed
 
     def __repr__(self) -> str:
-        state = " closed" if self._closed else " read-only" if self._read_only else ""
+        state = " closed" if self._closed else " read-only" if self.read_only else ""
         return f"<StreamLog {self._path}{state}>"
 
     # Topics
@@ -306,9 +306,9 @@ class StreamLog:
 
     def engine_for_writing(self) -> Engine:
         """The engine. Raises `ReadOnlyError` on a log that was opened for reading."""
-        if self._read_only:
-            raise ReadOnlyError(f"the log {self._path} is open for reading only", path=self._path)
-        return self.engine()
+        engine = self.engine()
+        engine.check_writable()
+        return engine
 
     def forked_in_child(self) -> None:
         """The parent's engine and clients are not this process's."""

@@ -12,14 +12,13 @@ import msgspec
 
 from streamlog.errors import CorruptDirectoryError, UnsupportedFormatError
 from streamlog.storage.checkpoints import int_or_none
+from streamlog.storage.format_number import FORMAT
 from streamlog.storage.names import META, STREAMLOG_PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from streamlog.storage.filesystem import Filesystem
-
-STREAMLOG_FORMAT = 1
 
 _UNESCAPED = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 _ESCAPED = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\f": "\\f", "\\": "\\\\"}
@@ -94,7 +93,7 @@ def write_meta_properties(filesystem: Filesystem, directory: str, meta: MetaProp
 def read_streamlog_format(filesystem: Filesystem, directory: str) -> int | None:
     """The format number of a directory, None when streamlog never wrote it.
 
-    Raises `UnsupportedFormatError` (`found`, `known`) for one above `STREAMLOG_FORMAT`;
+    Raises `UnsupportedFormatError` (`found`, `known`) for one above `FORMAT`;
     whether that stops the caller is its to decide (reading is allowed).
     """
     path = f"{directory}/{STREAMLOG_PROPERTIES}"
@@ -103,20 +102,26 @@ def read_streamlog_format(filesystem: Filesystem, directory: str) -> int | None:
     found = int_or_none(_parse_file(filesystem.read_file(path), path).get("format", ""))
     if found is None or found < 1:
         raise CorruptDirectoryError(f"{path} does not say its format", file=path)
-    if found > STREAMLOG_FORMAT:
+    if found > FORMAT:
         raise UnsupportedFormatError(
             f"{directory} was written by a newer streamlog (format {found}, known is "
-            f"{STREAMLOG_FORMAT}); upgrade, or open it with read_only=True",
+            f"{FORMAT}); upgrade, or open it with read_only=True",
             found=found,
-            known=STREAMLOG_FORMAT,
+            known=FORMAT,
         )
     return found
 
 
-def write_streamlog_format(filesystem: Filesystem, directory: str) -> None:
-    """Write `streamlog.properties`, atomically and durably."""
-    data = format_properties({"format": str(STREAMLOG_FORMAT)})
-    filesystem.write_atomically(f"{directory}/{STREAMLOG_PROPERTIES}", data)
+def write_streamlog_format(
+    filesystem: Filesystem, directory: str, *, mode: int = 0o600, sync_parent: bool = True
+) -> None:
+    """Write `streamlog.properties`, atomically; durably once the directory is synced."""
+    filesystem.write_atomically(
+        f"{directory}/{STREAMLOG_PROPERTIES}",
+        format_properties({"format": str(FORMAT)}),
+        mode=mode,
+        sync_parent=sync_parent,
+    )
 
 
 def _parse_file(data: bytes, file: str) -> dict[str, str]:

@@ -23,9 +23,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from streamlog.storage.format_number import FORMAT, OLDEST_SHARED_FORMAT
+
 WORD = 8
 MAGIC = int.from_bytes(b"strmlog1", "little")
-FORMAT = 1
+#: Of a file that a dead process left: its slots are where those of today are, the rest is zeros.
+KNOWN_FORMATS = range(OLDEST_SHARED_FORMAT, FORMAT + 1)
+ANY_FORMAT = range(1 << 63)
 
 HEADER_SIZE = 4096
 HEADER_MAGIC = 0
@@ -77,6 +81,8 @@ HOUSEKEEPING_LOCK = 1 << 41
 CLOSING_LOCK = HOUSEKEEPING_LOCK + 1
 LIVENESS_LOCKS = 1 << 42
 STRUCTURE_LOCKS = 1 << 43
+
+MOST_PROCESSES = 4096
 
 
 class PartitionState(NamedTuple):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from streamlog.record.checksum import crc32c
 from streamlog.storage import shared, system
+from streamlog.storage.format_number import FORMAT
 from streamlog.storage.shared import PartitionState, SyncedEnd
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class SharedState:
             # The monotonic clock has begun anew.
             words[shared.HEADER_RETENTION_MS] = words[shared.HEADER_CLEANING_MS] = 0
         words[shared.HEADER_MAGIC] = shared.MAGIC
-        words[shared.HEADER_FORMAT] = shared.FORMAT
+        words[shared.HEADER_FORMAT] = FORMAT
         words[shared.HEADER_BOOT_ID], words[shared.HEADER_BOOT_ID + 1] = _TWO_WORDS.unpack(boot_id)
         words[shared.HEADER_DEVICE] = device
         words[shared.HEADER_INODE] = inode

@@ -20,6 +20,7 @@ from streamlog.errors import (
 )
 from streamlog.storage import shared
 from streamlog.storage.filesystem import Filesystem
+from streamlog.storage.format_number import FORMAT
 from tests.broker.conftest import OpenEngine, append, read
 
 
@@ -176,10 +177,10 @@ def test_a_directory_of_something_else_is_left_alone(
 
 def test_a_newer_format_is_refused(open_engine: OpenEngine, path: str) -> None:
     open_engine().close()
-    (Path(path) / "streamlog.properties").write_text("format=2\n")
+    (Path(path) / "streamlog.properties").write_text(f"format={FORMAT + 1}\n")
     with pytest.raises(UnsupportedFormatError) as caught:
         open_engine()
-    assert (caught.value.found, caught.value.known) == (2, 1)
+    assert (caught.value.found, caught.value.known) == (FORMAT + 1, FORMAT)
 
 
 def test_a_brokers_identity_is_kept(open_engine: OpenEngine, path: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 import streamlog
 from streamlog.broker.engine import Engine
 from streamlog.errors import NotALogDirectoryError, ReadOnlyError
+from streamlog.storage.format_number import FORMAT
 from tests.broker.conftest import OpenEngine, append, read
 
 
@@ -101,7 +102,7 @@ def test_what_is_not_there_is_not_made(open_engine: OpenEngine, path: str) -> No
 
 def test_a_newer_format_may_be_read(written: Engine, open_engine: OpenEngine, path: str) -> None:
     written.close()
-    (Path(path) / "streamlog.properties").write_text("format=2\n")
+    (Path(path) / "streamlog.properties").write_text(f"format={FORMAT + 1}\n")
     assert values(open_engine(read_only=True)) == EXPECTED
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from streamlog.errors import CorruptDirectoryError, UnsupportedFormatError
 from streamlog.storage import checkpoints, names, partition_metadata, properties
 from streamlog.storage.filesystem import OS_FILESYSTEM
+from streamlog.storage.format_number import FORMAT
 
 OFFSETS = st.dictionaries(
     st.tuples(st.text("ab._-", min_size=1), st.integers(0, 2**31 - 1)), st.integers(0, 2**63 - 1)
@@ -115,11 +116,11 @@ class TestProperties:
     def test_a_newer_format_says_so(self, tmp_path):
         assert properties.read_streamlog_format(OS_FILESYSTEM, str(tmp_path)) is None
         properties.write_streamlog_format(OS_FILESYSTEM, str(tmp_path))
-        assert properties.read_streamlog_format(OS_FILESYSTEM, str(tmp_path)) == 1
-        (tmp_path / "streamlog.properties").write_text("format=2\n")
+        assert properties.read_streamlog_format(OS_FILESYSTEM, str(tmp_path)) == FORMAT
+        (tmp_path / "streamlog.properties").write_text(f"format={FORMAT + 1}\n")
         with pytest.raises(UnsupportedFormatError) as caught:
             properties.read_streamlog_format(OS_FILESYSTEM, str(tmp_path))
-        assert (caught.value.found, caught.value.known) == (2, 1)
+        assert (caught.value.found, caught.value.known) == (FORMAT + 1, FORMAT)
 
 
 def as_text(units: str) -> str:

@@ -22,7 +22,7 @@ from streamlog.errors import (
     UnsupportedFormatError,
 )
 from streamlog.protocol import Uuid
-from streamlog.storage import names
+from streamlog.storage import file_systems, names
 from streamlog.storage.format_number import FORMAT
 from streamlog.storage.properties import (
     MetaProperties,
@@ -38,11 +38,6 @@ if TYPE_CHECKING:
 METADATA_FOLDER = names.partition_directory_name(names.METADATA_TOPIC, 0)
 
 _NODE_ID = 0
-# Where neither locks nor the order of writes can be relied upon.
-_NETWORK_KINDS = frozenset({"nfs", "cifs", "smb2", "9p"})
-# Maps of files may be stale or fail there: read calls serve instead.
-_UNMAPPABLE_KINDS = frozenset({"overlay", "fuse"}) | _NETWORK_KINDS
-_MEMORY_KINDS = frozenset({"tmpfs", "ramfs"})
 
 _OWN_FILES = frozenset(
     {
@@ -103,7 +98,7 @@ def find_place(
     if not filesystem.is_directory(os.path.realpath(path)):
         raise NotALogDirectoryError(f"{path} is not a directory", path=path, errno=errno.ENOTDIR)
     kind = filesystem.kind(path)
-    if kind in _NETWORK_KINDS and not read_only:
+    if file_systems.is_network(kind) and not read_only:
         raise UnsupportedFeatureError(
             f"{path} is on a network file system ({kind}), where neither locks nor syncs keep "
             "what streamlog promises; use a local disk, or read_only=True",
@@ -112,8 +107,8 @@ def find_place(
     return Place(
         path=path,
         kind=kind,
-        durable=kind not in _MEMORY_KINDS,
-        mappable=kind not in _UNMAPPABLE_KINDS,
+        durable=kind not in file_systems.VOLATILE_KINDS,
+        mappable=file_systems.is_mappable(kind),
     )
 
 

@@ -9,6 +9,7 @@ from streamlog.types import IsolationLevel, OffsetAndTimestamp, OffsetSpec
 
 if TYPE_CHECKING:
     from streamlog.storage.partition_log import PartitionLog
+    from streamlog.storage.shared import PartitionState
 
 
 def list_offset(
@@ -22,7 +23,7 @@ def list_offset(
     """
     state = log.state()
     committed = isolation_level == "read_committed"
-    end = state.last_stable_offset if committed else state.high_watermark
+    end = _last_stable_offset(log, state) if committed else state.high_watermark
     match timestamp:
         case OffsetSpec.LATEST:
             return OffsetAndTimestamp(end, -1, state.leader_epoch)
@@ -38,6 +39,15 @@ def list_offset(
     if found is None or found.offset >= end:
         return None
     return found._replace(leader_epoch=_epoch(log, found.offset))
+
+
+def _last_stable_offset(log: PartitionLog, state: PartitionState) -> int:
+    """Where the first undecided transaction begins; who only reads has to look for it."""
+    if not log.settings.read_only or state.producer_batch_end == 0:
+        return state.last_stable_offset
+    with log.producers.lock:
+        first_open = log.producers.catch_up(state).first_open_offset
+    return state.last_stable_offset if first_open is None else max(first_open, state.log_start)
 
 
 def _check_time(timestamp: object) -> None:

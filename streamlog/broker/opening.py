@@ -17,7 +17,7 @@ from streamlog.broker.directory import Place, identify, read_or_make_identity, w
 from streamlog.broker.directory_lock import DirectoryLock, ReaderLock, removed_by_hand
 from streamlog.broker.parallel import THREADS
 from streamlog.errors import DirectoryInUseError, LockTimeoutError
-from streamlog.storage import names, shared
+from streamlog.storage import file_systems, names, shared
 from streamlog.storage.format_number import FORMAT
 from streamlog.storage.properties import MetaProperties, read_meta_properties
 from streamlog.storage.slots import SharedState
@@ -82,6 +82,8 @@ def open_directory(
     Raises `DirectoryInUseError`, `LockTimeoutError`, and what `identify` raises.
     """
     identify(filesystem, place, read_only=False)
+    if file_systems.is_fuse(place.kind):
+        _warn_of_fuse(place)
     lock = DirectoryLock(filesystem, place.path, timeout_ms=lock_timeout_ms, clock=clock, mode=mode)
     files: list[int] = []
     try:
@@ -122,6 +124,17 @@ def open_directory(
             filesystem.close(descriptor)
         lock.close()
         raise
+
+
+def _warn_of_fuse(place: Place) -> None:
+    import logging
+
+    logging.getLogger("streamlog").warning(
+        "%s is on a FUSE file system (%s): what a lock or a sync is worth there, the program that "
+        "serves it decides",
+        place.path,
+        place.kind,
+    )
 
 
 def _begin_recovery(opening: Opening) -> None:

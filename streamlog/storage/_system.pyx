@@ -17,11 +17,13 @@ from streamlog.storage import shared as _layout
 
 cdef extern from * nogil:
     """
+    #include <errno.h>
     #include <fcntl.h>
     #include <linux/futex.h>
     #include <stdint.h>
     #include <sys/mman.h>
     #include <sys/syscall.h>
+    #include <sys/vfs.h>
     #include <time.h>
     #include <unistd.h>
     #ifndef MADV_POPULATE_READ
@@ -45,6 +47,11 @@ cdef extern from * nogil:
     }
     static inline uint32_t sl_swap32(uint32_t *word, uint32_t value) {
         return __atomic_exchange_n(word, value, __ATOMIC_SEQ_CST);
+    }
+    /* The number of a file system's type, or minus the errno. */
+    static int64_t sl_file_system(const char *path) {
+        struct statfs found;
+        return statfs(path, &found) ? -(int64_t) errno : (int64_t) (uint32_t) found.f_type;
     }
     static long sl_futex_wait(uint32_t *word, uint32_t seen, int64_t timeout_us) {
         struct timespec limit = {timeout_us / 1000000, (timeout_us % 1000000) * 1000};
@@ -85,6 +92,7 @@ cdef extern from * nogil:
     void sl_store32(uint32_t* word, uint32_t value)
     void sl_add32(uint32_t* word)
     uint32_t sl_swap32(uint32_t* word, uint32_t value)
+    int64_t sl_file_system(const char* path)
     long sl_futex_wait(uint32_t* word, uint32_t seen, int64_t timeout_us)
     long sl_futex_wake(uint32_t* word, int count)
     int sl_is_resident(char* start, size_t length)
@@ -294,3 +302,14 @@ def open_read_map(int descriptor, size_t length):
     if madvise(mapped.base, 0, MADV_POPULATE_READ) and errno == EINVAL:
         return None
     return mapped
+
+
+def file_system_magic(bytes path):
+    """The number of the type of file system that holds `path`. Raises `OSError`."""
+    cdef const char* name = path
+    cdef int64_t magic
+    with nogil:
+        magic = sl_file_system(name)
+    if magic < 0:
+        raise OSError(-magic, os.strerror(-magic), os.fsdecode(path))
+    return magic

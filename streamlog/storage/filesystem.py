@@ -19,6 +19,8 @@ import struct
 import sys
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from streamlog.storage import file_systems
+
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
 
@@ -256,20 +258,23 @@ class Filesystem:
     # ---------------------------------------------------------------- what kind of place
 
     def kind(self, path: str) -> str:
-        """The kind of file system that holds `path`, e.g. "ext4", "tmpfs", "nfs4"; "" unknown."""
-        try:
-            table = self.read_file("/proc/self/mountinfo").decode("utf-8", "surrogateescape")
-        except FileNotFoundError:  # not Linux
+        """The kind of file system that holds `path`, e.g. "ext4", "tmpfs", "nfs", "fuse.sshfs".
+
+        "" where the system does not tell.
+        """
+        from streamlog.storage.system import file_system_magic
+
+        magic = file_system_magic(path)
+        if magic is None:  # not Linux
             return ""
-        best, kind = "", ""
-        path = os.path.realpath(path)
-        for line in table.splitlines():
-            fields = line.split(" ")
-            mount = fields[4].replace("\\040", " ")
-            inside = path == mount or path.startswith(mount.rstrip("/") + "/")
-            if inside and len(mount) >= len(best):
-                best, kind = mount, fields[fields.index("-") + 1]
-        return kind
+        kind = file_systems.name_of(magic)
+        if not file_systems.needs_mounts(kind):
+            return kind
+        try:
+            mounts = self.read_file("/proc/self/mountinfo").decode("utf-8", "surrogateescape")
+        except FileNotFoundError:
+            return kind
+        return file_systems.refine(kind, mounts, os.path.realpath(path))
 
     def space(self, path: str) -> Space:
         """How large the file system that holds `path` is, and how much of it is free."""

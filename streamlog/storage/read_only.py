@@ -61,7 +61,7 @@ def load_for_reading(
         log_end=log_end,
         end_position=scan.position,
         high_watermark=log_end,
-        last_stable_offset=log_end,
+        last_stable_offset=log_end,  # so far as nobody asks the producers
         base_offset=base_offset,
         largest_timestamp=scan.max_timestamp,
         largest_timestamp_offset=scan.max_timestamp_offset,

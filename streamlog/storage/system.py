@@ -30,7 +30,15 @@ if COMPILED:
 else:
     from streamlog.storage.whole_batches import whole_batches
 
-__all__ = ["COMPILED", "can_share", "map_slots", "open_read_map", "open_writer", "whole_batches"]
+__all__ = [
+    "COMPILED",
+    "can_share",
+    "file_system_magic",
+    "map_slots",
+    "open_read_map",
+    "open_writer",
+    "whole_batches",
+]
 
 
 def can_share() -> bool:
@@ -40,6 +48,21 @@ def can_share() -> bool:
     says its memory barriers, or a processor that shows stores to others in their order.
     """
     return sys.platform == "linux" and (COMPILED or os.uname().machine == "x86_64")
+
+
+def file_system_magic(path: str) -> int | None:
+    """The number of the file system's type that `statfs(2)` answers; None but on Linux.
+
+    Raises `OSError`.
+    """
+    if sys.platform != "linux":
+        return None
+    if COMPILED:
+        magic: int = _system.file_system_magic(os.fsencode(path))
+        return magic
+    from streamlog.storage.statfs import file_system_magic
+
+    return file_system_magic(path)
 
 
 def map_slots(filesystem: Filesystem, descriptor: int) -> Any:

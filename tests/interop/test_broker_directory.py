@@ -46,7 +46,7 @@ def read(log: streamlog.StreamLog, topic: str) -> list[ClientRecord]:
 
 
 def test_we_read_every_record_in_every_codec(directory: Path, broker_data: BrokerData) -> None:
-    with streamlog.open(str(directory)) as log:
+    with streamlog.open(str(directory), read_only=False) as log:
         assert set(broker_data.sent) <= set(log.topics())
         for topic, sent in broker_data.sent.items():
             assert read(log, topic) == sent, topic
@@ -66,7 +66,7 @@ def test_what_we_append_the_broker_serves(
     directory: Path, broker_data: BrokerData, kafka_jars: KafkaJars, dump_tool: DumpTool
 ) -> None:
     expected: dict[str, list[ClientRecord]] = {}
-    with streamlog.open(str(directory)) as log:
+    with streamlog.open(str(directory), read_only=False) as log:
         for codec in CODECS:
             topic = f"text-{codec}"
             with log.producer(compression_type=codec, enable_idempotence=True) as producer:
@@ -104,7 +104,7 @@ def test_what_we_rebuild_is_what_the_broker_had_written(
             expected[newest] = newest.read_bytes()
         for path in folder.glob("*.snapshot"):
             path.unlink()
-    with streamlog.open(str(copy)):
+    with streamlog.open(str(copy), read_only=False):
         pass
     assert {path: path.read_bytes() for path in expected} == expected
     assert len(expected) == 2 * (len(broker_data.sent) + 1) + len(CODECS) + 1

@@ -80,6 +80,22 @@ def produce_transaction(
     codec: str = "none",
 ) -> None:
     """Send `records` to partition 0 as one transaction, which is in the log whole when it ends."""
+    producer = open_transaction(bootstrap, topic, transactional_id, records, codec=codec)
+    if commit:
+        producer.commit_transaction(DEADLINE_S)
+    else:
+        producer.abort_transaction(DEADLINE_S)
+
+
+def open_transaction(
+    bootstrap: str,
+    topic: str,
+    transactional_id: str,
+    records: Iterable[ClientRecord],
+    *,
+    codec: str = "none",
+) -> Producer:
+    """Send `records` to partition 0 in a transaction that is undecided: its producer may end it."""
     settings = {
         "bootstrap.servers": bootstrap,
         "transactional.id": transactional_id,
@@ -99,10 +115,7 @@ def produce_transaction(
         )
     unsent = producer.flush(DEADLINE_S)
     assert not unsent, f"{unsent} records were not sent in {DEADLINE_S} s"
-    if commit:
-        producer.commit_transaction(DEADLINE_S)
-    else:
-        producer.abort_transaction(DEADLINE_S)
+    return producer
 
 
 def produce(
@@ -172,6 +185,30 @@ def consume(
     try:
         consumer.assign([TopicPartition(topic, partition, start)])
         return _read_to_end(consumer)
+    finally:
+        consumer.close()
+
+
+def commit_offsets(bootstrap: str, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
+    """Commit a group's offsets, by topic and partition; none of its members need be there."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group}, logger=_LOGGER)
+    try:
+        wanted = [TopicPartition(*place, offset) for place, offset in offsets.items()]
+        for answer in consumer.commit(offsets=wanted, asynchronous=False) or []:
+            assert answer.error is None, answer.error
+    finally:
+        consumer.close()
+
+
+def committed_offsets(
+    bootstrap: str, group: str, places: Iterable[tuple[str, int]]
+) -> dict[tuple[str, int], int]:
+    """What a group committed."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group}, logger=_LOGGER)
+    try:
+        wanted = [TopicPartition(*place) for place in places]
+        answers = consumer.committed(wanted, timeout=DEADLINE_S)
+        return {(each.topic, each.partition): each.offset for each in answers}
     finally:
         consumer.close()
 

@@ -6,9 +6,12 @@ import argparse
 import os
 import sys
 
-from streamlog.cli.arguments import add_json, natural, positive
+from streamlog.cli.arguments import natural, positive
+from streamlog.cli.options import DIRECTORY_OR_FILE, TOPIC_OR_PARTITION, add_json
 from streamlog.cli.output import Output, count_text
+from streamlog.errors import ConfigError
 
+EXIT_1 = "a place is damaged, or it failed: standard error says which"
 DESCRIPTION = """\
 Show the record batches of a log directory, with --records their records, or the entries of one
 of its files. Nothing is changed or locked: the directory may be in use, or damaged. Where bytes
@@ -25,21 +28,20 @@ Control records and the records of __cluster_metadata, __consumer_offsets and __
 are shown by name with their fields; those of the metadata log without asking for --records.
 
 examples:
-  streamlog dump events                                 all batches of all partitions
-  streamlog dump events orders --records --limit 10     the first ten records of a topic
-  streamlog dump events orders-2 --from 5000 --to 5100  two offsets and what is between them
-  streamlog dump events __cluster_metadata              topics as they were created and deleted
+  streamlog dump events                                    # all batches of all partitions
+  streamlog dump events orders --records --limit 10        # the first ten records of a topic
+  streamlog dump events orders-2 --from 5000 --until 5100  # from one offset up to another
+  streamlog dump events __cluster_metadata                 # topics as they were created and deleted
   streamlog dump events/orders-0/00000000000000000000.timeindex
   streamlog dump events --records --json | jq -r 'select(.type == "record") | .key'
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's arguments."""
-    parser.description, parser.epilog = DESCRIPTION, EPILOG
-    parser.add_argument("path", metavar="DIRECTORY|FILE", help="a log directory, or a file in one")
+    """Add the command's arguments."""
+    parser.add_argument("path", metavar=DIRECTORY_OR_FILE, help="a log directory, or a file in one")
     parser.add_argument(
-        "topic", metavar="TOPIC[-PARTITION]", nargs="?", help="only this topic, or this partition"
+        "topic", metavar=TOPIC_OR_PARTITION, nargs="?", help="only this topic, or this partition"
     )
     parser.add_argument(
         "--records", action=argparse.BooleanOptionalAction, help="show the records of the batches"
@@ -53,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="begin with the batch that has this offset",
     )
     parser.add_argument(
-        "--to",
+        "--until",
         dest="to_offset",
         metavar="OFFSET",
         type=natural,
@@ -63,7 +65,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--limit", metavar="N", type=positive, help="at most N records (batches without --records)"
     )
     add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
@@ -77,8 +78,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     if os.path.isdir(arguments.path):
         dump.directory(arguments.path, arguments.topic)
     elif arguments.topic is not None:
-        print("streamlog dump: a topic needs a directory, not a file", file=sys.stderr)
-        return 2
+        raise ConfigError(f"{arguments.path} is no directory: a topic needs one")
     else:
         os.stat(arguments.path)
         dump.file(arguments.path)

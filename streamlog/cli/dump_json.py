@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from streamlog.cli.decoding import Decoded
-from streamlog.cli.output import Output, path_text, put_bytes
+from streamlog.cli.output import Output, headers_list, path_text, put_bytes
 from streamlog.cli.walking import Damage, FoundBatch
 from streamlog.record.kernel import Record
 
@@ -92,10 +92,5 @@ def record_fields(record: Record) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     put_bytes(fields, "key", record.key)
     put_bytes(fields, "value", record.value)
-    headers = []
-    for name, data in record.headers:
-        header: dict[str, Any] = {"key": name}
-        put_bytes(header, "value", data)
-        headers.append(header)
-    fields["headers"] = headers
+    fields["headers"] = headers_list(record.headers)
     return fields

@@ -100,8 +100,30 @@ def printable(data: bytes | None) -> str:
     try:
         text = str(data, "utf-8")
     except UnicodeDecodeError:
-        return f"base64:{_base64(data)}"
+        return base64_text(data)
     return '"' + escape(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def base64_text(data: bytes) -> str:
+    """`base64:...`."""
+    return f"base64:{_base64(data)}"
+
+
+def headers_list(headers: Iterable[tuple[str, bytes | None]]) -> list[dict[str, Any]]:
+    """Headers as JSON has them: `[{"key": ..., "value": ...}]`, in their order."""
+    found = []
+    for name, data in headers:
+        header: dict[str, Any] = {"key": name}
+        put_bytes(header, "value", data)
+        found.append(header)
+    return found
+
+
+def headers_json(headers: Iterable[tuple[str, bytes | None]]) -> str:
+    """The same as a text."""
+    import msgspec
+
+    return msgspec.json.encode(headers_list(headers)).decode()
 
 
 def escape(text: str) -> str:
@@ -144,6 +166,11 @@ def size_text(size: float) -> str:
 def count_text(count: int, noun: str) -> str:
     """`1 record`, `12,345 records`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def settings_text(settings: Mapping[str, str]) -> str:
+    """Settings in one line; "-" for none."""
+    return " ".join(f"{name}={value}" for name, value in sorted(settings.items())) or "-"
 
 
 def _base64(data: bytes) -> str:

@@ -1,257 +1,240 @@
-"""`streamlog produce`: lines of text become records."""
+"""`streamlog produce`: lines of text, JSON objects or rows of CSV become records."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections import deque
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from streamlog.cli.arguments import add_json, add_progress, natural, positive
+from streamlog.cli.arguments import natural, pair, positive
+from streamlog.cli.moments import TIME_FORMS, time_ms
+from streamlog.cli.opening import open_for_writing
+from streamlog.cli.options import FILE, TOPIC, add_directory, add_json, add_null, add_progress
 from streamlog.cli.output import Output, count_text, size_text
 from streamlog.cli.progress import Progress
+from streamlog.errors import ConfigError
 
 if TYPE_CHECKING:
-    from streamlog.clients.producer import Producer
+    from streamlog.cli.incoming import Chunk, Fields, Lines
+    from streamlog.cli.producing import Sender
     from streamlog.clients.stream_log import StreamLog
 
 DESCRIPTION = """\
-Write one record for each line of a file, or of standard input until it ends. The line end goes,
-everything else stays as it is. Lines are written as they come, many at a time where many are there.
+Write records to a topic, from a file or from standard input until it ends. They are written as
+they come, many at a time where many are there.
 """
 EPILOG = """\
---acks says when a line counts as written: "all" when the disk has it (survives power loss), 1 when
-the operating system has it (survives this process), 0 at once.
+formats:
+  lines  a line is a value, byte for byte without its end (default). With --key-separator, what is
+         before the separator is the key. --null TEXT stands for no value or no key at all.
+  json   a line is an object as `consume --json` prints it: value or value_base64, and if they are
+         there key or key_base64, timestamp, headers. A string is its text, null is none, anything
+         else is its JSON.
+  csv    a header, then a row a record, with the same columns: value, key, timestamp, headers.
+         The cell \\N (--null) is none at all, base64:... is bytes. UTF-8.
 
-A line that cannot be a record ends the command with its number; all lines before it are written.
+With --key-field, --value-field, --time-field or --partition-field fields of other names are taken,
+and then only those that are named and "value". `--value-field .` takes the whole object or row.
+
+--acks says when a record counts as written: "all" when the disk has it (survives power loss), 1
+when the operating system has it (survives this process), 0 at once.
+
+A line that cannot be a record ends the command and is named; all records before it are written,
+and how many they were is said on standard error.
 
 examples:
-  streamlog produce events orders orders.jsonl --create
+  streamlog produce events orders orders.txt --create
   printf '42:{"total": 9.5}\\n' | streamlog produce events orders --key-separator :
   tail -F app.log | streamlog produce events logs --acks 1
+  streamlog produce events orders orders.jsonl --format json --value-field . --key-field id
+  streamlog produce events flights 2013.csv --format csv --value-field . --time-field time_hour
+  streamlog consume events orders --json | streamlog produce copy orders --format json --create
 """
-_CHUNK = 1 << 20
-_IN_FLIGHT = 8
+_FIELDS = {
+    "key": "the key's field (default: key, which may be missing)",
+    "value": 'the value\'s field, "." for everything (default: value)',
+    "time": f"the timestamp's field (default: timestamp): ms since 1970, or {TIME_FORMS}",
+    "partition": "the partition's field (default: none, the key decides)",
+}
+_EXCLUSIVE = (
+    ("key", "key_separator"),
+    ("key", "key_field"),
+    ("timestamp", "time_field"),
+    ("partition", "partition_field"),
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's arguments."""
-    parser.description, parser.epilog = DESCRIPTION, EPILOG
-    parser.add_argument("directory", metavar="DIRECTORY", help="a log directory")
-    parser.add_argument("topic", metavar="TOPIC", help="where the records go")
-    parser.add_argument("file", metavar="FILE", nargs="?", help="lines (default: standard input)")
-    parser.add_argument(
-        "--key-separator",
-        metavar="TEXT",
-        help="what is before the first TEXT of a line is the record's key",
+    """Add the command's arguments."""
+    add_directory(parser)
+    parser.add_argument("topic", metavar=TOPIC, help="where the records go")
+    parser.add_argument("file", metavar=FILE, nargs="?", help="default, and -: standard input")
+    _configure_reading(parser.add_argument_group("what is read"))
+    _configure_writing(parser.add_argument_group("what is written"))
+    add_json(parser)
+    add_progress(parser)
+
+
+def _configure_reading(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--format", choices=("lines", "json", "csv"), default="lines")
+    group.add_argument(
+        "--key-separator", metavar="TEXT", help="a line's key is before the first TEXT in it"
     )
-    parser.add_argument(
+    add_null(group, "no key or value at all (default: no such text; csv: \\N)")
+    for name, text in _FIELDS.items():
+        group.add_argument(f"--{name}-field", metavar="FIELD", help=text.replace("%", "%%"))
+
+
+def _configure_writing(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--key", metavar="TEXT", help="the key of every record")
+    group.add_argument(
+        "--header",
+        metavar="NAME=TEXT",
+        type=pair,
+        action="append",
+        default=[],
+        help="a header that every record gets as well; may be given several times",
+    )
+    group.add_argument(
+        "--timestamp", metavar="TIME", type=time_ms, help=f"of every record: {TIME_FORMS}"
+    )
+    group.add_argument(
         "--partition", metavar="N", type=natural, help="write to this one (default: by key)"
     )
-    parser.add_argument(
+    group.add_argument(
         "--acks", choices=("all", "1", "0"), default="all", help="durability (default: all)"
     )
-    parser.add_argument(
+    group.add_argument(
         "--compression",
-        metavar="CODEC",
         choices=("none", "gzip", "snappy", "lz4", "zstd"),
         default="none",
-        help="none (default), gzip, snappy, lz4 or zstd",
+        help="the batches' codec (default: none)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--create", action="store_true", help="create directory and topic when they are not there"
     )
-    parser.add_argument(
+    group.add_argument(
         "--partitions",
         metavar="N",
         type=positive,
         default=1,
         help="how many partitions --create makes (default: 1)",
     )
-    add_json(parser)
-    add_progress(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Produce; says on stderr what was written, also when it ended early."""
-    from streamlog.errors import UnknownTopicError
+    from streamlog.cli.incoming import lines_of, open_source
+    from streamlog.cli.producing import prepare_topic
 
-    if not arguments.create:
-        os.stat(arguments.directory)
-    source, size = _open_source(arguments.file)
-    with source:
-        try:
-            _produce(arguments, source, size, output)
-        except UnknownTopicError as error:
-            error.add_note("(--create makes it)")
-            raise
+    fields = _checked_fields(arguments)
+    source, size = open_source(arguments.file)
+    with source, open_for_writing(arguments.directory, create=arguments.create) as log:
+        prepare_topic(log, arguments.topic, arguments.partitions, create=arguments.create)
+        sender = _sender(log, arguments)
+        with Progress(arguments.progress) as progress:
+            pieces = _counted(lines_of(source), progress, size)
+            try:
+                for chunk in _chunks(pieces, arguments, fields):
+                    sender.send(chunk)
+            except KeyboardInterrupt:
+                sender.interrupted = True
+                raise
+            finally:
+                try:
+                    sender.finish()
+                finally:
+                    _report(arguments, sender, progress, output)
     return 0
 
 
-def _produce(arguments: argparse.Namespace, source: IO[bytes], size: int, output: Output) -> None:
-    import streamlog
+def _sender(log: StreamLog, arguments: argparse.Namespace) -> Sender:
+    from streamlog.cli.producing import Constants, Sender
 
-    with streamlog.open(arguments.directory, create=arguments.create, housekeeping=False) as log:
-        if arguments.create:
-            _create_topic(log, arguments.topic, arguments.partitions)
-        acks: Any = arguments.acks if arguments.acks == "all" else int(arguments.acks)
-        producer = log.producer(acks=acks, compression_type=arguments.compression)
-        producer.partitions_for(arguments.topic)
-        counts = _Counts()
-        with Progress(arguments.progress) as progress:
-            try:
-                lines = _Lines(producer, arguments)
-                for chunk in _chunks(source):
-                    lines.send(chunk, counts)
-                    progress.update(counts.bytes, size)
-                lines.finish()
-            except KeyboardInterrupt:
-                counts.interrupted = True
-                raise
-            finally:
-                producer.close()
-                _report(arguments, counts, progress.seconds, output)
+    acks = arguments.acks if arguments.acks == "all" else int(arguments.acks)
+    producer = log.producer(acks=acks, compression_type=arguments.compression)
+    constants = Constants(
+        None if arguments.key is None else os.fsencode(arguments.key),
+        [(name, os.fsencode(value)) for name, value in arguments.header],
+        arguments.timestamp,
+        arguments.partition,
+    )
+    return Sender(producer, arguments.topic, constants)
 
 
-class _Counts:
-    """How much was written so far."""
+def _checked_fields(arguments: argparse.Namespace) -> Fields:
+    """Which fields are taken. Raises `ConfigError` for options that do not go together."""
+    from streamlog.cli.incoming import Fields
 
-    def __init__(self) -> None:
-        self.records = 0
-        self.bytes = 0
-        self.interrupted = False  # perhaps between writing lines and counting them
-
-
-class _Lines:
-    """Sends lines, several chunks in flight."""
-
-    def __init__(self, producer: Producer, arguments: argparse.Namespace) -> None:
-        separator = arguments.key_separator
-        self._producer = producer
-        self._topic = arguments.topic
-        self._partition = arguments.partition
-        self._separator = None if separator is None else os.fsencode(separator)
-        self._futures: deque[Any] = deque()
-
-    def send(self, lines: list[bytes], counts: _Counts) -> None:
-        """Send lines. Raises `SendError` naming the first that is none of a record."""
-        from streamlog.errors import RecordTooLargeError
-
-        keys, values, fault = self._split(lines, counts.records)
-        try:
-            self._send(keys, values, counts)
-        except RecordTooLargeError:
-            self._send_singly(keys, values, counts)
-            raise
-        if fault is not None:
-            raise fault
-        while len(self._futures) > _IN_FLIGHT:
-            self._futures.popleft().result()
-
-    def finish(self) -> None:
-        """Wait until everything is as durable as it should be."""
-        self._producer.flush()
-        while self._futures:
-            self._futures.popleft().result()
-
-    def _split(
-        self, lines: list[bytes], before: int
-    ) -> tuple[list[bytes] | None, list[bytes], Exception | None]:
-        """Keys and values of the lines up to the first without a key, and what to say of it."""
-        from streamlog.errors import InvalidRecordError
-
-        separator = self._separator
-        if separator is None:
-            return None, lines, None
-        keys: list[bytes] = []
-        values: list[bytes] = []
-        for line in lines:
-            key, found, value = line.partition(separator)
-            if not found:
-                number = before + len(values) + 1
-                text = f"line {number} has no key: {os.fsdecode(separator)!r} is not in it"
-                return keys, values, InvalidRecordError(text)
-            keys.append(key)
-            values.append(value)
-        return keys, values, None
-
-    def _send(self, keys: list[bytes] | None, values: list[bytes], counts: _Counts) -> None:
-        if values:
-            self._futures.append(
-                self._producer.send_many(self._topic, values, keys, self._partition)
-            )
-            counts.records += len(values)
-            counts.bytes += sum(map(len, values)) + sum(map(len, keys or ())) + len(values)
-
-    def _send_singly(self, keys: list[bytes] | None, values: list[bytes], counts: _Counts) -> None:
-        """Send what comes before the line that is too large; raises for that, by number."""
-        from streamlog.errors import RecordTooLargeError
-
-        for index, value in enumerate(values):
-            try:
-                self._send(None if keys is None else [keys[index]], [value], counts)
-            except RecordTooLargeError as error:
-                raise RecordTooLargeError(
-                    f"line {counts.records + 1}: {error}", **error.context
-                ) from error
+    named = {name: getattr(arguments, f"{name}_field") for name in _FIELDS}
+    given = frozenset(name for name, field in named.items() if field is not None)
+    if arguments.format == "lines" and given:
+        raise ConfigError(f"--{min(given)}-field needs --format json or csv")
+    if arguments.format != "lines" and arguments.key_separator is not None:
+        raise ConfigError("--key-separator needs --format lines; here --key-field names the key")
+    if arguments.format == "json" and arguments.null is not None:
+        raise ConfigError("--null needs --format lines or csv: JSON has a null of its own")
+    if arguments.key_separator == "":
+        raise ConfigError("--key-separator is empty")
+    for option, other in _EXCLUSIVE:
+        if getattr(arguments, option) is not None and getattr(arguments, other) is not None:
+            raise ConfigError(f"--{option} and --{other.replace('_', '-')}: one of them")
+    if given:
+        return Fields(
+            named["key"], named["value"] or "value", named["time"], named["partition"], None, given
+        )
+    return Fields("key", "value", "timestamp", None, "headers", given)
 
 
-def _open_source(file: str | None) -> tuple[IO[bytes], int]:
-    """The lines' source and its size in bytes, 0 when nobody knows."""
-    if file is None or file == "-":
-        if sys.stdin is None:
-            raise OSError("standard input is closed")
-        return sys.stdin.buffer, 0
-    source = open(file, "rb")  # noqa: SIM115  # the caller closes it
-    return source, os.fstat(source.fileno()).st_size
+def _chunks(pieces: Lines, arguments: argparse.Namespace, fields: Fields) -> Iterator[Chunk]:
+    if arguments.format == "json":
+        from streamlog.cli.incoming_json import read_json
+
+        return read_json(pieces, fields)
+    if arguments.format == "csv":
+        from streamlog.cli.incoming_csv import read_csv
+
+        return read_csv(pieces, fields, "\\N" if arguments.null is None else arguments.null)
+    from streamlog.cli.incoming import read_lines
+
+    separator = arguments.key_separator
+    return read_lines(
+        pieces,
+        None if separator is None else os.fsencode(separator),
+        None if arguments.null is None else os.fsencode(arguments.null),
+    )
 
 
-def _chunks(source: IO[bytes]) -> Iterator[list[bytes]]:
-    """The lines that are there, without their ends; waits only when there is none."""
-    rest = b""
-    read = getattr(source, "read1", source.read)
-    while data := read(_CHUNK):
-        if b"\n" not in data:
-            rest += data
-            continue
-        lines = (rest + data).split(b"\n")
-        rest = lines.pop()
-        yield lines
-    if rest:
-        yield [rest]
+def _counted(pieces: Lines, progress: Progress, size: int) -> Lines:
+    """The lines, with the bar showing how many bytes of them were sent."""
+    done = 0
+    for piece in pieces:
+        yield piece
+        done += sum(map(len, piece)) + len(piece)
+        progress.update(min(done, size) if size else done, size)
 
 
-def _create_topic(log: StreamLog, topic: str, partitions: int) -> None:
-    from streamlog.errors import TopicExistsError
-
-    if topic not in log.topics():
-        try:
-            log.create_topic(topic, partitions)
-        except TopicExistsError:
-            if topic not in log.topics():  # it collides with another's name
-                raise
-
-
-def _report(arguments: argparse.Namespace, counts: _Counts, seconds: float, output: Output) -> None:
+def _report(
+    arguments: argparse.Namespace, sender: Sender, progress: Progress, output: Output
+) -> None:
     if arguments.json:
         output.json_object(
             {
                 "topic": arguments.topic,
-                "records": counts.records,
-                "bytes": counts.bytes,
-                "seconds": round(seconds, 6),
+                "records": sender.written,
+                "bytes": progress.done,
+                "seconds": round(progress.seconds, 6),
                 "acks": arguments.acks,
-                "interrupted": counts.interrupted,
+                "interrupted": sender.interrupted,
             }
         )
         return
     durability = {"all": "synced", "1": "written", "0": "sent"}[arguments.acks]
-    start = "interrupted; at least " if counts.interrupted else ""
+    start = "interrupted; at least " if sender.interrupted else ""
     print(
-        f"streamlog produce: {start}{count_text(counts.records, 'record')} {durability} to "
-        f"{arguments.topic}, {size_text(counts.bytes)} in {seconds:.1f} s",
+        f"streamlog produce: {start}{count_text(sender.written, 'record')} {durability} to "
+        f"{arguments.topic}, {size_text(progress.done)} in {progress.seconds:.1f} s",
         file=sys.stderr,
     )

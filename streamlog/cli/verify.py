@@ -7,13 +7,14 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from streamlog.cli.arguments import add_json, add_progress
+from streamlog.cli.options import add_directory, add_json, add_progress
 from streamlog.cli.output import Output, count_text, escape, path_text, size_text
 from streamlog.cli.progress import Progress
 
 if TYPE_CHECKING:
     from streamlog.storage.finding import Finding
 
+EXIT_1 = "something was found, or it could not be verified: standard error says which"
 DESCRIPTION = """\
 Check every batch and record, every index entry and every checkpoint of a log directory, and say
 what is wrong where. Nothing is changed, and no file is opened for writing. The directory may be
@@ -23,11 +24,6 @@ EPILOG = """\
 An "error" is damage, or files that contradict each other. A "warning" is what a crash leaves and
 the next opening repairs, or a file that does not belong there.
 
-exit codes:
-  0  clean
-  1  something was found
-  2  the directory could not be verified
-
 examples:
   streamlog verify events
   streamlog verify events --json | jq -r 'select(.severity == "error") | .file' | sort -u
@@ -36,12 +32,10 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's arguments."""
-    parser.description, parser.epilog = DESCRIPTION, EPILOG
-    parser.add_argument("directory", metavar="DIRECTORY", help="a log directory")
+    """Add the command's arguments."""
+    add_directory(parser)
     add_json(parser)
     add_progress(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:

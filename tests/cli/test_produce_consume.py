@@ -34,7 +34,7 @@ def test_keys_and_files_and_partitions(run: Run, tmp_path: Path) -> None:
     assert done.objects[0]["records"] == 3
     found = run("consume", tmp_path / "d", "t", "--partition", "2", "--json").objects
     assert [(each["key"], each["value"]) for each in found] == [("a", "1"), ("b", "2:3"), ("", "4")]
-    shown = run("consume", tmp_path / "d", "t", "--format", "key-value", "--separator", " -> ")
+    shown = run("consume", tmp_path / "d", "t", "--key-separator", " -> ")
     assert shown.lines == ["a -> 1", "b -> 2:3", " -> 4"]
 
 
@@ -51,8 +51,8 @@ def test_a_line_without_a_key_is_named(run: Run, tmp_path: Path) -> None:
     done = run(
         "produce", tmp_path / "d", "t", "--create", "--key-separator", ":", stdin=b"a:1\nb\nc:2\n"
     )
-    assert done.code == 2
-    assert "line 2 has no key" in done.err
+    assert done.code == 1
+    assert "line 2: it has no key: ':' is not in it" in done.err
     assert "1 record synced" in done.err
     assert values(tmp_path / "d", "t") == [b"1"]
 
@@ -60,17 +60,18 @@ def test_a_line_without_a_key_is_named(run: Run, tmp_path: Path) -> None:
 def test_a_line_that_is_too_large_is_named(run: Run, tmp_path: Path) -> None:
     lines = b"\n".join([b"first", b"second", b"x" * 3_000_000, b"last"])
     done = run("produce", tmp_path / "d", "t", "--create", stdin=lines)
-    assert done.code == 2
-    assert "streamlog: line 3: " in done.err
+    assert done.code == 1
+    assert "streamlog produce: line 3: " in done.err
+    assert "2 records synced" in done.err
     assert values(tmp_path / "d", "t") == [b"first", b"second"]
 
 
 def test_nothing_is_made_without_create(run: Run, tmp_path: Path, directory: Path) -> None:
     missing = run("produce", tmp_path / "no", "t", stdin=b"x\n")
-    assert (missing.code, missing.err.count("\n")) == (2, 1)
+    assert (missing.code, missing.err.count("\n")) == (1, 1)
     assert not (tmp_path / "no").exists()
     unknown = run("produce", directory, "order", stdin=b"x\n")
-    assert unknown.code == 2
+    assert unknown.code == 1
     assert "'orders'" in unknown.err
     assert "--create" in unknown.err
 
@@ -80,13 +81,13 @@ def test_where_reading_starts(run: Run, directory: Path) -> None:
         return run("consume", directory, "orders", *arguments).lines
 
     assert len(read()) == 40
-    assert read("--limit", "2") == ['{"n": 0}', '{"n": 2}']
+    assert read("--max-records", "2") == ['{"n": 0}', '{"n": 2}']
     assert read("--partition", "1", "--from", "18") == ['{"n": 37}', '{"n": 39}']
-    at = ("--from-time", "2023-11-14T22:13:57.500")  # 37.5 s after the first record
+    at = ("--from", "2023-11-14T22:13:57.500")  # 37.5 s after the first record
     assert read(*at) == ['{"n": 38}', '{"n": 39}']
-    assert read("--from-time", "1700000038000", "--partition", "1") == ['{"n": 39}']
-    assert read("--from-time", "2023-11-14T23:13:58+01:00", "--partition", "0") == ['{"n": 38}']
-    assert read("--from-time", "2030-01-01") == []
+    assert read("--from", "@1700000038000", "--partition", "1") == ['{"n": 39}']
+    assert read("--from", "2023-11-14T23:13:58+01:00", "--partition", "0") == ['{"n": 38}']
+    assert read("--from", "2030-01-01") == []
 
 
 def test_json_keeps_every_byte(run: Run, directory: Path) -> None:
@@ -112,26 +113,44 @@ def test_values_go_out_as_they_are(spawn: Spawn, directory: Path) -> None:
     [
         ("--from", "latest"),
         ("--from", "5"),
-        ("--from", "earliest"),
-        ("--from-time", "yesterday"),
-        ("--from", "5", "--from-time", "2020-01-01"),
-        ("--limit", "0"),
-        ("--partition", "7"),
-        ("--partition", "0", "--from", "999"),
-        ("--json", "--format", "key-value"),
+        ("--from", "middle"),
+        ("--from", "yesterday"),
+        ("--until", "5"),
+        ("--until", "earliest"),
+        ("--until", "latest", "--follow"),
+        ("--from", "-1x"),
+        ("--from", "1969-12-31"),
+        ("--template", "{nothing}"),
+        ("--template", "{key"),
+        ("--template", "{key!r}"),
+        ("--template", "{value}", "--json"),
+        ("--json", "--key-separator", ":"),
+        ("--json", "--null", "none"),
+        ("--max-records", "0"),
+        ("--json", "--format", "csv"),
+        ("--format", "xml"),
     ],
 )
 def test_wrong_arguments_are_one_line(run: Run, directory: Path, arguments: tuple[str]) -> None:
     done = run("consume", directory, "orders", *arguments)
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith("streamlog consume: ")
+
+
+@pytest.mark.parametrize("arguments", [("--partition", "7"), ("--partition", "0", "--from", "999")])
+def test_places_that_are_not_there_are_one_line(
+    run: Run, directory: Path, arguments: tuple[str]
+) -> None:
+    done = run("consume", directory, "orders", *arguments)
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
 
 
 def test_follow_ends_at_the_limit(run: Run, directory: Path) -> None:
-    done = run("consume", directory, "orders", "--follow", "--limit", "40", "--json")
+    done = run("consume", directory, "orders", "--follow", "--max-records", "40", "--json")
     assert {(each["partition"], each["offset"]) for each in done.objects} == {
         (partition, offset) for partition in (0, 1) for offset in range(20)
     }
-    done = run("consume", directory, "orders", "--follow", "--limit", "1", "--partition", "1",
+    done = run("consume", directory, "orders", "--follow", "--max-records", "1", "--partition", "1",
                "--from", "3")  # fmt: skip
     assert done.lines == ['{"n": 7}']
 
@@ -140,7 +159,7 @@ def test_follow_ends_at_the_limit(run: Run, directory: Path) -> None:
 def test_follow_sees_what_comes_and_ends_with_ctrl_c(
     spawn: Spawn, directory: Path, kernel: str
 ) -> None:
-    reader = spawn("consume", directory, "odd", "--follow", "--from-time", "3000", kernel=kernel)
+    reader = spawn("consume", directory, "odd", "--follow", "--from", "@3000", kernel=kernel)
     assert reader.stdout is not None
     assert reader.stdout.readline() == 'a\x1b[31m"ü\n'.encode()
     with streamlog.open(directory) as log, log.producer() as producer:
@@ -152,7 +171,7 @@ def test_follow_sees_what_comes_and_ends_with_ctrl_c(
 
 
 def test_produce_writes_what_came_before_ctrl_c(spawn: Spawn, directory: Path) -> None:
-    reader = spawn("consume", directory, "odd", "--follow", "--from-time", "4000")
+    reader = spawn("consume", directory, "odd", "--follow", "--from", "@4000")
     writer = spawn("produce", directory, "odd")
     assert writer.stdin is not None
     assert reader.stdout is not None
@@ -187,7 +206,7 @@ def test_a_full_disk_behind_stdout_is_an_error(spawn: Spawn, directory: Path) ->
     with open("/dev/full", "wb") as full:
         process = spawn("consume", directory, "orders", stdout=full)
         _, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (2, b"streamlog: No space left on device\n")
+    assert (process.returncode, err) == (1, b"streamlog consume: No space left on device\n")
 
 
 def test_consuming_changes_no_byte(run: Run, directory: Path) -> None:

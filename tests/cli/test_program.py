@@ -1,28 +1,74 @@
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import streamlog
+import streamlog.cli
 from streamlog.cli import main
+from streamlog.cli.commands import COMMANDS, GROUPS, choose, module_of
 from streamlog.cli.output import escape, printable, size_text, time_text
+from streamlog.cli.parser import build_parser
 from tests.cli.conftest import KERNELS, ROOT, Run
 
-VERBS = ["topics", "produce", "consume", "dump", "verify"]
-TOPIC_VERBS = ["topics list", "topics create", "topics describe", "topics delete"]
 
-
-@pytest.mark.parametrize("verb", ["", *VERBS, *TOPIC_VERBS])
-def test_help_is_worth_reading(run: Run, verb: str) -> None:
-    done = run(*verb.split(), "--help")
+@pytest.mark.parametrize("command", ["", *GROUPS, *COMMANDS])
+def test_help_is_worth_reading(run: Run, command: str) -> None:
+    done = run(*command.split(), "--help")
     assert (done.code, done.err) == (0, "")
-    examples = done.out.partition("examples:\n")[2]
-    assert f"streamlog {verb}".strip() in examples
+    examples, found, exit_codes = done.out.partition("examples:\n")[2].partition("exit codes:\n")
+    assert f"streamlog {command}".strip() in examples
+    assert found
+    assert [line.split()[0] for line in exit_codes.splitlines()] == ["0", "1", "2", "130"]
     assert all(len(line) <= 100 for line in done.lines)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_example_is_a_command_line_that_parses(command: str) -> None:
+    examples = (build_parser(command).epilog or "").partition("examples:\n")[2]
+    found = [
+        chosen
+        for line in examples.partition("\n\n")[0].splitlines()
+        for chosen in map(choose, commands_in(line))
+    ]
+    assert command in {chosen.name for chosen in found}
+    for chosen in found:
+        parser = build_parser(chosen.name)
+        parser.parse_args(parser.joined(chosen.rest))
+
+
+def commands_in(line: str) -> Iterator[list[str]]:
+    """What a line of shell has `streamlog` do."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    words: list[str] | None = None
+    for word in [*lexer, ";"]:
+        if set(word) <= set("();<>|&"):
+            if words is not None:
+                yield words
+            words = None
+        elif words is not None:
+            words.append(word)
+        elif word == "streamlog":
+            words = []
+
+
+def test_every_command_is_its_module(run: Run) -> None:
+    """One that is not in the table cannot be called, and one without module cannot run."""
+    folder = Path(streamlog.cli.__file__).parent
+    commands = {
+        path.stem
+        for path in folder.glob("*.py")
+        if "\ndef configure(parser" in path.read_text(encoding="utf-8")
+    }
+    assert commands == {module_of(command).rpartition(".")[2] for command in COMMANDS}
+    listed = run("--help").out
+    assert all(f"\n  {command.split()[0]} " in listed for command in COMMANDS)
 
 
 def test_no_arguments_are_help(run: Run) -> None:
@@ -52,8 +98,20 @@ def test_help_loads_nothing_but_the_grammar() -> None:
     loaded = set(done.stderr.split())
     heavy = {"asyncio", "datetime", "json", "msgspec", "logging", "mmap", "zstandard", "crc32c"}
     assert loaded & heavy == set()
-    ours = {name.split(".")[1] for name in loaded if name.startswith("streamlog.")}
-    assert ours == {"cli", "clock", "errors"}
+    ours = {name for name in loaded if name.startswith("streamlog.") and name.count(".") == 1}
+    assert ours == {"streamlog.cli", "streamlog.errors"}
+    commands = {module_of(command) for command in COMMANDS}
+    assert loaded & commands == {"streamlog.cli.dump"}
+
+
+def test_the_overview_needs_no_argparse() -> None:
+    code = "import sys; from streamlog.cli import main; main(['no']); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "streamlog.cli.commands" in loaded
+    assert not {module_of(command) for command in COMMANDS} & loaded
 
 
 def test_an_error_that_is_nobodys_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,35 +68,87 @@ def test_describe_says_which_settings_are_idle(run: Run, tmp_path: Path) -> None
     assert topic["idle"] == {"min.insync.replicas": "a directory is its partitions' only replica"}
 
 
+def test_alter(run: Run, directory: Path) -> None:
+    both = (
+        "--partitions",
+        "4",
+        "--config",
+        "retention.ms=5000",
+        "--delete-config",
+        "flush_messages",
+    )
+    done = run("topics", "alter", directory, "orders", "odd", *both)
+    assert (done.code, done.lines) == (
+        0,
+        [
+            "altered orders: 4 partitions, retention.ms=5000",
+            "altered odd: 4 partitions, retention.ms=5000",
+        ],
+    )
+    (topic,) = run(
+        "topics", "alter", directory, "odd", "--delete-config", "retention.ms", "--json"
+    ).objects
+    assert (topic["name"], topic["partitions"], topic["settings"]) == ("odd", 4, {})
+
+
+def test_internal_topics_are_listed_when_asked_for(run: Run, directory: Path) -> None:
+    def names(*arguments: str) -> list[str]:
+        return [each["name"] for each in run("topics", "list", directory, *arguments).objects]
+
+    assert names("--json") == ["odd", "orders"]
+    internal = names("--json", "--internal")
+    assert set(internal) >= {"odd", "orders"}
+    assert internal == sorted(internal)
+
+
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "code", "said"),
     [
-        (("create", "DIRECTORY", "orders"), "exists already"),
-        (("create", "DIRECTORY", "a/../b"), "a/../b"),
-        (("create", "DIRECTORY", "t", "--partitions", "0"), "1 or more"),
-        (("create", "DIRECTORY", "t", "--config", "segmentbytes=1"), "segment"),
-        (("create", "DIRECTORY", "t", "--config", "nonsense"), "name=value"),
+        (("create", "DIRECTORY", "orders"), 1, "exists already"),
+        (("create", "DIRECTORY", "new", "orders"), 1, "exists already"),
+        (("create", "DIRECTORY", "a/../b"), 2, "a/../b"),
+        (("create", "DIRECTORY", "t", "--partitions", "0"), 2, "1 or more"),
+        (("create", "DIRECTORY", "t", "--config", "segmentbytes=1"), 2, "segment"),
+        (("create", "DIRECTORY", "t", "--config", "nonsense"), 2, "name=value"),
         (
             ("create", "DIRECTORY", "t", "--config", "flush.ms=1", "--config", "flush.ms=2"),
+            2,
             "given twice",
         ),
-        (("delete", "DIRECTORY", "order"), "'orders'"),
-        (("delete", "DIRECTORY", "orders", "nope"), "nope"),
-        (("delete", "NOWHERE", "orders"), "No such file or directory"),
-        (("describe", "DIRECTORY", "order"), "'orders'"),
-        (("list", "NOWHERE"), "does not exist"),
-        (("list",), "DIRECTORY"),
-        ((), "VERB"),
-        (("remove",), "invalid choice"),
+        (("delete", "DIRECTORY", "order"), 1, "'orders'"),
+        (("delete", "DIRECTORY", "orders", "nope"), 1, "nope"),
+        (("delete", "NOWHERE", "orders"), 1, "does not exist"),
+        (("describe", "DIRECTORY", "order"), 1, "'orders'"),
+        (("alter", "DIRECTORY", "order", "--partitions", "3"), 1, "'orders'"),
+        (("alter", "DIRECTORY", "orders"), 2, "nothing to alter"),
+        (("alter", "DIRECTORY", "orders", "--partitions", "1"), 2, "can only grow"),
+        (("alter", "DIRECTORY", "orders", "odd", "--partitions", "2"), 2, "can only grow"),
+        (
+            ("alter", "DIRECTORY", "odd", "--partitions", "2", "--config", "flushms=1"),
+            2,
+            "did you mean flush_ms?",
+        ),
+        (
+            ("alter", "DIRECTORY", "odd", "--config", "flush.ms=1", "--delete-config", "flush.ms"),
+            2,
+            "given twice",
+        ),
+        (("list", "NOWHERE"), 1, "does not exist"),
+        (("list",), 2, "DIRECTORY"),
+        ((), 2, "one of list, create, describe, alter, delete is expected"),
+        (("lst",), 2, "did you mean 'list'?"),
     ],
 )
 def test_mistakes_are_one_line(
-    run: Run, directory: Path, arguments: tuple[str, ...], said: str
+    run: Run, directory: Path, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
     places = {"DIRECTORY": str(directory), "NOWHERE": str(directory / "nowhere")}
     done = run("topics", *(places.get(word, word) for word in arguments))
-    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert (done.code, done.out, done.err.count("\n")) == (code, "", 1)
     assert said in done.err
-    assert [line.split()[0] for line in run("topics", "list", directory).lines] == [
-        "TOPIC", "odd", "orders",
-    ]  # fmt: skip
+    assert [line.split()[:2] for line in run("topics", "list", directory).lines] == [
+        ["TOPIC", "PARTITIONS"],
+        ["odd", "1"],
+        ["orders", "2"],
+    ]
+    assert "flush.ms" not in run("topics", "list", directory).out

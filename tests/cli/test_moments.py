@@ -43,7 +43,7 @@ def test_times(text: str, expected: int) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_time_is_refused_by_its_text(text: str) -> None:
-    with pytest.raises(ArgumentTypeError, match="is no time|before 1970|later than any"):
+    with pytest.raises(ArgumentTypeError, match=r"is no time|before 1970|later than any"):
         time_ms(text, NOW)
 
 

@@ -108,7 +108,7 @@ def test_apply_retention(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "d"
     with streamlog.open(path) as log:
         for name in ("kept", "short", "small"):
-            log.create_topic(name, internal_segment_bytes=200)
+            log.create_topic(name, internal_segment_bytes=300)
         for name in ("kept", "short", "small"):
             for _ in range(3):
                 log.producer(linger_ms=0).send(name, b"x" * 150, timestamp_ms=1000).result()

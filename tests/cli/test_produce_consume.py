@@ -225,3 +225,30 @@ def test_consuming_changes_no_byte(run: Run, directory: Path) -> None:
 def test_json_lines_are_json(run: Run, directory: Path) -> None:
     for line in run("consume", directory, "orders", "--json").lines:
         assert json.loads(line)["topic"] == "orders"
+
+
+def test_all_topics_or_several_and_chosen_partitions(run: Run, directory: Path) -> None:
+    def places(*arguments: str) -> list[tuple[str, int]]:
+        found = run("consume", directory, *arguments, "--json").objects
+        return list(dict.fromkeys((each["topic"], each["partition"]) for each in found))
+
+    assert places() == [("odd", 0), ("orders", 0), ("orders", 1)]
+    assert places("orders", "odd", "orders") == [("orders", 0), ("orders", 1), ("odd", 0)]
+    assert places("--partition", "0") == [("odd", 0), ("orders", 0)]
+    assert places("orders", "--partition", "1", "--partition", "0") == [
+        ("orders", 0),
+        ("orders", 1),
+    ]
+    followed = run("consume", directory, "--follow", "--max-records", "43", "--json").objects
+    assert len({(each["topic"], each["partition"], each["offset"]) for each in followed}) == 43
+
+
+def test_where_reading_ends(run: Run, directory: Path) -> None:
+    def read(*arguments: object) -> list[str]:
+        return run("consume", directory, "orders", *arguments).lines
+
+    assert read("--partition", "1", "--until", "2") == ['{"n": 1}', '{"n": 3}']
+    assert read("--partition", "1", "--from", "2", "--until", "3") == ['{"n": 5}']
+    assert read("--until", "2023-11-14T22:13:22") == ['{"n": 0}', '{"n": 1}']
+    assert len(read("--until", "latest")) == len(read("--until", "-0s")) == 40
+    assert read("--from", "-1h") == []

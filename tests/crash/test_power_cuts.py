@@ -1,6 +1,8 @@
 """The power goes under real processes on real file systems: what was synced is there.
 
-The harness proves itself first. The long form, some seven cuts a second:
+The harness proves itself first, by data that is not synced. That a directory is not shows in the
+explorer alone: on these file systems the sync of a file commits the journal, its name included.
+The long form, some seven cuts a second:
 
     STREAMLOG_POWER_CUTS=2000 python -m pytest -m soak -s tests/crash/test_power_cuts.py
 """

@@ -1,4 +1,5 @@
-"""The schedule: four writers and two readers on one directory, and who is killed when.
+"""The schedule: writers, readers, a housekeeper and somebody who creates and deletes topics, on
+one directory, and who is killed when.
 
 A cycle ends with somebody killed with -9 and replaced. When it ends is counted in
 acknowledgements, so that a seed gives the same schedule on a fast machine and on a slow one;
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import streamlog
 from streamlog.errors import StreamlogError
@@ -18,11 +19,16 @@ from streamlog.storage.verification import verify_directory
 from tests.multiprocess.crowd import Crowd
 from tests.multiprocess.ledger import BrokenPromiseError, Ledger
 from tests.multiprocess.nursery import Nursery
+from tests.multiprocess.planted import PLANTED_IN
+from tests.multiprocess.trimming import RETAINED_TOPIC, RETENTION_BYTES
 from tests.multiprocess.values import PLACES
 
-#: Who is there, by role: a new role (a housekeeper) is one more line here and in `_start`.
-CAST = {"writer": 4, "reader": 2}
+#: Who is there, by role: a new role is one more line here and in `_start`.
+CAST = {"writer": 4, "reader": 2, "housekeeper": 1, "administrator": 1}
 SEGMENT_BYTES = 16_384
+#: Said of files whose removal died when the log's start was published and not yet recorded: this
+#: opening records it, and the next one removes them.
+_LEFT_OVER = "its records are deleted, and opening removes it"
 _LONGEST_CYCLE = 40  # acknowledgements
 
 
@@ -35,6 +41,8 @@ class Outcome(NamedTuple):
     records_acknowledged: int
     records_read: int
     records_in_log: int
+    records_deleted: int
+    topic_changes: int
 
 
 class KillCycles:
@@ -63,7 +71,7 @@ class KillCycles:
         """Kill so many. Raises `BrokenPromiseError` when streamlog did not keep a promise."""
         with streamlog.open(self._path) as log:
             for topic in sorted({place.topic for place in PLACES}):
-                log.create_topic(topic, partitions=3, internal_segment_bytes=SEGMENT_BYTES)
+                log.create_topic(topic, partitions=3, **self._settings(topic))
         cycle = 0
         try:
             self._fill_up()
@@ -84,7 +92,15 @@ class KillCycles:
             self._ledger.records_acknowledged,
             self._ledger.records_read,
             records,
+            self._ledger.trimming.records_deleted,
+            self._ledger.topics.changes,
         )
+
+    def _settings(self, topic: str) -> dict[str, int]:
+        settings = {"internal_segment_bytes": SEGMENT_BYTES}
+        if "housekeeper" in self._cast and topic == RETAINED_TOPIC:
+            settings |= {"internal_segment_bytes": 4096, "retention_bytes": RETENTION_BYTES}
+        return settings
 
     # ---------------------------------------------------------------- births
 
@@ -94,17 +110,21 @@ class KillCycles:
                 self._start(role, self._crowd.next_number())
 
     def _start(self, role: str, number: int) -> None:
-        plant = self._plant if (self._plant == "skipping reader") == (role == "reader") else ""
+        plant = self._plant if PLANTED_IN.get(self._plant, "writer") == role else ""
+        common: dict[str, Any] = {"path": self._path, "plant": plant}
         if role == "writer":
             dies = self._dies and self._random.random() < 0.5
-            self._crowd.start(number, role, path=self._path, writer=number, plant=plant, dies=dies)
+            self._crowd.start(number, role, writer=number, dies=dies, **common)
         elif role == "reader":
             ends = [self._ledger.known_end(place) for place in range(len(PLACES))]
             starts = [max(0, end - self._random.randrange(50)) for end in ends]
             self._ledger.begin_reader(number, starts)
-            self._crowd.start(number, role, path=self._path, starts=starts, plant=plant)
+            reset = "earliest" if "housekeeper" in self._cast else "none"
+            self._crowd.start(number, role, starts=starts, reset=reset, **common)
+        elif role == "administrator":
+            self._crowd.start(number, role, first=1000 * number, **common)
         else:
-            self._crowd.start(number, role, path=self._path)
+            self._crowd.start(number, role, seed=number, **common)
 
     # ---------------------------------------------------------------- deaths
 
@@ -129,9 +149,10 @@ class KillCycles:
         try:
             with streamlog.open(self._path) as log:
                 self._ledger.check(log, whole=whole)
-            findings = [str(found) for found in verify_directory(OS_FILESYSTEM, self._path)]
+            findings = list(map(str, verify_directory(OS_FILESYSTEM, self._path)))
         except StreamlogError as error:
             raise BrokenPromiseError(str(error)) from error
-        if findings:
-            raise BrokenPromiseError("\n".join(findings))
+        broken = [found for found in findings if _LEFT_OVER not in found]
+        if broken:
+            raise BrokenPromiseError("\n".join(broken))
         return self._ledger.records_in_log

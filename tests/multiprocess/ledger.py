@@ -11,6 +11,7 @@ from collections import defaultdict
 
 import streamlog
 from tests.multiprocess.topic_changes import BrokenPromiseError, TopicChanges
+from tests.multiprocess.trimming import Trimming
 from tests.multiprocess.values import (
     ACKNOWLEDGED,
     PLACES,
@@ -18,6 +19,8 @@ from tests.multiprocess.values import (
     SENDING,
     SYNCED,
     TOPIC,
+    TRIMMED,
+    TRIMMING,
     Report,
     origin_of,
     value_of,
@@ -41,8 +44,10 @@ class Ledger:
         self.records_acknowledged = 0
         self.records_read = 0
         self.reads_checked = 0
-        #: By place: the (writer, number) of every record that the log was seen to have.
-        self._content: list[list[tuple[int, int]]] = [[] for _ in PLACES]
+        self.trimming = Trimming()
+        #: By place: the (writer, number) of every record that the log was seen to have; None for
+        #: one that was deleted before, and that nobody was told the offset of.
+        self._content: list[list[tuple[int, int] | None]] = [[] for _ in PLACES]
         self._places_given: list[tuple[int, Report]] = []
         self._unchecked_reads: list[tuple[int, Report]] = []
         self._reader_positions: dict[tuple[int, int], int] = {}
@@ -65,6 +70,8 @@ class Ledger:
             self.topics.take(report)
         elif report.kind == READ:
             self._read(child, key, report)
+        elif report.kind in (TRIMMING, TRIMMED):
+            self.trimming.take(report)
 
     def _acknowledge(self, child: int, key: tuple[int, int], report: Report) -> None:
         if self.acknowledged[key] != report.first:
@@ -80,9 +87,11 @@ class Ledger:
 
     def _read(self, child: int, key: tuple[int, int], report: Report) -> None:
         expected = self._reader_positions[key]
-        if report.offset != expected:
+        if report.offset < expected:
             raise BrokenPromiseError(f"reader {child} is at {expected} and was given {report}")
-        self._reader_positions[key] = expected + report.count
+        if report.offset > expected:
+            self.trimming.see_start(child, report)
+        self._reader_positions[key] = report.offset + report.count
         self.records_read += report.count
         self._unchecked_reads.append((child, report))
 
@@ -100,7 +109,7 @@ class Ledger:
         """After a check: what was sent and is not there never was, its writers are dead."""
         self.sent = defaultdict(int)
         for place, content in enumerate(self._content):
-            for writer, number in content:
+            for writer, number in filter(None, content):
                 self.sent[writer, place] = number + 1
 
     def known_end(self, place: int) -> int:
@@ -120,8 +129,9 @@ class Ledger:
         `whole` reads the log from its beginning, and not only what is new.
         """
         self.topics.check(log)
-        for place in range(len(PLACES)):
-            self._read_content(log, place, whole=whole)
+        for place, start in enumerate(self.trimming.check(log)):
+            self._fill_up(place, start)
+            self._read_content(log, place, start, whole=whole)
             self._check_writers(place)
         for child, report in self._places_given:
             self._check_place_given(child, report)
@@ -131,10 +141,23 @@ class Ledger:
         self._places_given.clear()
         self._unchecked_reads.clear()
 
-    def _read_content(self, log: streamlog.StreamLog, place: int, *, whole: bool) -> None:
+    def _fill_up(self, place: int, start: int) -> None:
+        """Have content up to where the log begins now: of the rest is known what was said."""
+        content = self._content[place]
+        known = len(content)
+        content += [None] * (start - known)
+        for child, report in self._places_given:
+            if report.place == place:
+                first = report.offset
+                for offset in range(max(known, first), min(start, first + report.count)):
+                    content[offset] = (child, report.first + offset - first)
+
+    def _read_content(
+        self, log: streamlog.StreamLog, place: int, start: int, *, whole: bool
+    ) -> None:
         topic, partition = PLACES[place]
         content = self._content[place]
-        expected = 0 if whole else max(0, len(content) - _OVERLAP)
+        expected = start if whole else max(start, len(content) - _OVERLAP)
         for record in log.read(topic, partition, start=expected):
             where = f"{topic}-{partition} at {record.offset}"
             if record.offset != expected:
@@ -151,24 +174,42 @@ class Ledger:
             raise BrokenPromiseError(f"{topic}-{partition} lost its records from {expected} on")
 
     def _check_writers(self, place: int) -> None:
-        """Each writer's values are there from its first on, without gap, repeat or disorder."""
+        """Each writer's values are there from its first on, without gap, repeat or disorder.
+
+        A value may be one of those that were deleted before they were looked at; that accounts
+        for no more values than there were, and for no fewer.
+        """
         counts: dict[int, int] = defaultdict(int)
-        for offset, (writer, number) in enumerate(self._content[place]):
-            if number != counts[writer]:
+        unseen = 0
+        for offset, origin in enumerate(self._content[place]):
+            if origin is None:
+                unseen += 1
+                continue
+            writer, number = origin
+            missing = number - counts[writer]
+            if not 0 <= missing <= unseen:
                 raise BrokenPromiseError(
                     f"{PLACES[place]} at {offset}: value {number} of writer {writer}, "
                     f"where {counts[writer]} comes next"
                 )
-            counts[writer] += 1
+            unseen -= missing
+            counts[writer] = number + 1
         for (writer, where), promised in self.acknowledged.items():
-            if where == place and counts[writer] < promised:
+            missing = promised - counts[writer] if where == place else 0
+            if missing > unseen:
                 raise BrokenPromiseError(
                     f"{PLACES[place]}: of writer {writer}'s {promised} acknowledged values "
                     f"only {counts[writer]} are there"
                 )
+            if missing > 0:
+                unseen -= missing
+                counts[writer] = promised
         for writer, count in counts.items():
             if count > self.sent[writer, place]:
                 raise BrokenPromiseError(f"{PLACES[place]}: writer {writer} did not send {count}")
+        sent = sum(count for (_, where), count in self.sent.items() if where == place)
+        if unseen > sent - sum(counts.values()):
+            raise BrokenPromiseError(f"{PLACES[place]} had {unseen} records that nobody sent")
 
     def _check_place_given(self, child: int, report: Report) -> None:
         content = self._content[report.place]
@@ -178,6 +219,8 @@ class Ledger:
 
     def _check_read(self, child: int, report: Report) -> None:
         content = self._content[report.place][report.offset : report.offset + report.count]
-        values = [value_of(writer, report.place, number) for writer, number in content]
+        if None in content:
+            return  # deleted before anybody who is believed had seen all of it
+        values = [value_of(one[0], report.place, one[1]) for one in content if one is not None]
         if len(values) != report.count or zlib.crc32(b"".join(values)) != report.checksum:
             raise BrokenPromiseError(f"reader {child} saw {report}, which the log does not have")

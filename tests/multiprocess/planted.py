@@ -11,7 +11,8 @@ import signal
 from contextlib import suppress
 from typing import Any
 
-from streamlog.storage import shared
+from streamlog.clients.stream_log import StreamLog
+from streamlog.storage import expiry, partition_sync, shared, sync
 from streamlog.storage.append import PartitionWriter
 from streamlog.storage.filesystem import Filesystem
 from streamlog.storage.names import METADATA_TOPIC
@@ -19,8 +20,15 @@ from streamlog.storage.partition_log import PartitionLog
 from streamlog.storage.shared_map import SharedMap
 from streamlog.storage.slots import SharedState
 
-KILL_PLANTS = ("early acknowledgement", "skipping reader", "no repair", "publish before write")
-POWER_PLANTS = ("no data sync", "no metadata sync")
+#: Bugs of others than writers, by whose they are.
+PLANTED_IN = {
+    "skipping reader": "reader",
+    "greedy retention": "housekeeper",
+    "idle deletion": "housekeeper",
+    "records of the dead": "administrator",
+}
+KILL_PLANTS = ("early acknowledgement", "no repair", "publish before write", *PLANTED_IN)
+POWER_PLANTS = ("no data sync", "no metadata sync", "no sync of rolled segments")
 SWEEP_PLANTS = ("deaf to errors",)
 HISTORY_PLANTS = ("stale end", "early end", "no lock")
 PLANTS = KILL_PLANTS + POWER_PLANTS + SWEEP_PLANTS + HISTORY_PLANTS
@@ -42,12 +50,22 @@ def plant(name: str) -> None:
     elif name == "no lock":
         PartitionWriter.lock = lambda _: (0, 0)  # type: ignore[method-assign]
         PartitionWriter.unlock = lambda _: None  # type: ignore[method-assign]
+    elif name == "greedy retention":
+        expiry.first_kept = _keeping_one_less(expiry.first_kept)
+    elif name == "idle deletion":
+        PartitionLog.advance_log_start = lambda *_: None  # type: ignore[method-assign]
+    elif name == "records of the dead":
+        StreamLog.delete_topic = lambda *_: None  # type: ignore[method-assign]
+        StreamLog.create_topic = _unless_there(StreamLog.create_topic)  # type: ignore[method-assign]
     elif name == "deaf to errors":
         Filesystem.write_all = _unheard(Filesystem.write_all)  # type: ignore[method-assign]
     elif name == "no data sync":
         Filesystem.fdatasync = lambda *_: None  # type: ignore[method-assign]
     elif name == "no metadata sync":
         PartitionLog.sync = _but_for_metadata(PartitionLog.sync)  # type: ignore[method-assign]
+    elif name == "no sync of rolled segments":
+        sync.unsynced_bases = _the_last_alone(sync.unsynced_bases)
+        partition_sync.sync_segments_locked = _without_retired(sync.sync_segments_locked)
 
 
 def _without_repair(genuine: Any) -> Any:
@@ -97,6 +115,42 @@ def _running_ahead(genuine: Any) -> Any:
         return int(genuine(self, slot, index)) + (index == _HIGH_WATERMARK and looks % 500 == 0)
 
     return state_word
+
+
+def _keeping_one_less(genuine: Any) -> Any:
+    """Retention takes one segment more than it may."""
+
+    def first_kept(segments: Any, *arguments: Any, **named: Any) -> int:
+        found = genuine(segments, *arguments, **named)
+        bases = [segment.base_offset for segment in segments if segment.base_offset > found]
+        return int(bases[0]) if bases else int(found)
+
+    return first_kept
+
+
+def _the_last_alone(genuine: Any) -> Any:
+    def unsynced_bases(*arguments: Any) -> list[int]:
+        return list(genuine(*arguments)[-1:])
+
+    return unsynced_bases
+
+
+def _without_retired(genuine: Any) -> Any:
+    """Descriptors of segments that were rolled are closed without a sync."""
+
+    def sync_segments_locked(*arguments: Any) -> Any:
+        return genuine(*arguments[:-1], [])
+
+    return sync_segments_locked
+
+
+def _unless_there(genuine: Any) -> Any:
+    """A topic that is to be created again is the old one."""
+
+    def create_topic(self: StreamLog, name: str, **settings: Any) -> Any:
+        return None if name in self.topics() else genuine(self, name, **settings)
+
+    return create_topic
 
 
 def _unheard(genuine: Any) -> Any:

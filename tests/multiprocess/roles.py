@@ -10,7 +10,8 @@ from typing import Any
 
 import streamlog
 from tests.multiprocess import planted
-from tests.multiprocess.topic_changes import topic_name, topic_value
+from tests.multiprocess.topic_changes import TOPICS_AT_ONCE, topic_name, topic_value
+from tests.multiprocess.trimming import DELETED_BY_HAND, KEPT_RECORDS
 from tests.multiprocess.values import (
     ACKNOWLEDGED,
     CREATED,
@@ -23,6 +24,8 @@ from tests.multiprocess.values import (
     SENDING,
     SYNCED,
     TOPIC,
+    TRIMMED,
+    TRIMMING,
     Report,
     say,
     value_of,
@@ -130,31 +133,54 @@ def writer(
 
 
 def administrator(pipe: int, path: str, first: int, plant: str = "") -> None:
-    """Create topics with one record each, and delete some, until killed or told to end."""
+    """Create topics with one record each, delete them and create them again, until told to end."""
     stop = _Stop()
     planted.plant(plant)
     with streamlog.open(path) as log, log.producer(acks="all") as producer:
-        kept: list[int] = []
+        for number in range(first, first + 1000):
+            name, oldest = topic_name(number), number - TOPICS_AT_ONCE
+            if stop.asked:
+                break
+            if oldest >= first:
+                say(pipe, Report(TOPIC, oldest, DELETING))
+                log.delete_topic(name)
+                say(pipe, Report(TOPIC, oldest, DELETED))
+            say(pipe, Report(TOPIC, number, CREATING))
+            log.create_topic(name, internal_segment_bytes=1000)
+            producer.send(name, topic_value(number)).result()
+            say(pipe, Report(TOPIC, number, CREATED))
         while not stop.asked:
-            say(pipe, Report(TOPIC, first, CREATING))
-            log.create_topic(topic_name(first), internal_segment_bytes=1000)
-            producer.send(topic_name(first), topic_value(first)).result()
-            say(pipe, Report(TOPIC, first, CREATED))
-            kept.append(first)
-            first += 1
-            if len(kept) > 2:
-                doomed = kept.pop(0)
-                say(pipe, Report(TOPIC, doomed, DELETING))
-                log.delete_topic(topic_name(doomed))
-                say(pipe, Report(TOPIC, doomed, DELETED))
+            signal.pause()
     say(pipe, Report(ENDED))
 
 
-def reader(pipe: int, path: str, starts: list[int], plant: str = "") -> None:
-    """Follow all places from these offsets on until killed, or until told to end."""
+def housekeeper(pipe: int, path: str, seed: int, plant: str = "") -> None:
+    """Apply retention, its own thread beside it, and delete records, until told to end."""
+    stop = _Stop()
+    planted.plant(plant)
+    draw = random.Random(seed)
+    with streamlog.open(path, log_retention_check_interval_ms=20) as log:
+        while not stop.asked:
+            log.admin.apply_retention()
+            place = draw.choice(DELETED_BY_HAND)
+            partition = PLACES[place]
+            begin = log.admin.beginning_offsets([partition])[partition]
+            end = log.admin.end_offsets([partition])[partition]
+            offset = draw.randint(begin, max(begin, end - KEPT_RECORDS))
+            say(pipe, Report(TRIMMING, place, offset=offset))
+            log.admin.delete_records({partition: offset})
+            say(pipe, Report(TRIMMED, place, offset=offset))
+    say(pipe, Report(ENDED))
+
+
+def reader(pipe: int, path: str, starts: list[int], plant: str = "", reset: str = "none") -> None:
+    """Follow all places from these offsets on until killed, or until told to end.
+
+    `reset` is for records that are gone: "earliest" where logs begin anew.
+    """
     stop = _Stop()
     index = {place: number for number, place in enumerate(PLACES)}
-    with streamlog.open(path) as log, log.consumer(auto_offset_reset="none") as consumer:
+    with streamlog.open(path) as log, log.consumer(auto_offset_reset=reset) as consumer:
         consumer.assign(PLACES)
         for place, start in zip(PLACES, starts, strict=True):
             consumer.seek(place, start)

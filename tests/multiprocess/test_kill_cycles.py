@@ -1,5 +1,7 @@
 """kill -9, over and over: every acknowledged record is there, once and in order.
 
+Four writers, two readers, somebody who keeps house and somebody who creates and deletes topics.
+
 The harness proves itself first: each planted bug must be found. The long form:
 
     STREAMLOG_KILLS=3000 python -m pytest -m soak tests/multiprocess/test_kill_cycles.py
@@ -27,9 +29,9 @@ def test_the_harness_finds_a_planted_bug(pure_nursery: Nursery, tmp_path: Path, 
 
 
 def test_nothing_is_lost_over_kills(nursery: Nursery, tmp_path: Path) -> None:
-    outcome = KillCycles(nursery, tmp_path / "log", SEED + 1).run(200)
-    assert outcome.kills >= 200
-    assert outcome.records_read > 0
+    outcome = KillCycles(nursery, tmp_path / "log", SEED + 1).run(100)
+    assert outcome.kills >= 100
+    assert min(outcome.records_read, outcome.records_deleted, outcome.topic_changes) > 0
 
 
 def test_nothing_is_lost_when_writers_die_half_way_through_a_write(

@@ -1,6 +1,7 @@
 """Topics that come and go, one change after another: which of them must be there.
 
-A topic's number is in its name; it has one synced record, written before it counts as created.
+A topic has a number; it has one synced record, which says that number, written before it counts
+as created. Names come again: that of a topic which was deleted is soon another's.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import streamlog
 from tests.multiprocess.values import CREATED, CREATING, DELETED, Report, value_of
 
+#: How many topics there are of one maker.
+TOPICS_AT_ONCE = 4
 _PREFIX = "passing-"
 #: The writer, by whose values those of passing topics are told.
 _NOBODY = 0
@@ -18,7 +21,8 @@ class BrokenPromiseError(AssertionError):
 
 
 def topic_name(number: int) -> str:
-    return f"{_PREFIX}{number}"
+    """The name of a topic: one of a few of those who make it, who begin at a whole thousand."""
+    return f"{_PREFIX}{number // 1000}-{number % TOPICS_AT_ONCE}"
 
 
 def topic_value(number: int) -> bytes:
@@ -47,8 +51,9 @@ class TopicChanges:
     def check(self, log: streamlog.StreamLog) -> None:
         """Hold them against the log; what was in doubt is settled by what is found."""
         found = {name for name in log.topics() if name.startswith(_PREFIX)}
-        for number, step in self._steps.items():
-            name = topic_name(number)
+        latest = {topic_name(number): number for number in sorted(self._steps)}
+        for name, number in latest.items():
+            step = self._steps[number]
             there = name in found
             found.discard(name)
             if there and step == DELETED:

@@ -26,9 +26,12 @@ SYNCED = b"d"
 TOPIC = b"t"
 #: A reader read `count` records from `offset` on, whose values together have this checksum.
 READ = b"r"
+#: Records of a place are about to be deleted, up to `offset`; they are.
+TRIMMING = b"x"
+TRIMMED = b"y"
 #: A child ended as a program should.
 ENDED = b"e"
-_KINDS = (SENDING, ACKNOWLEDGED, SYNCED, TOPIC, READ, ENDED)
+_KINDS = (SENDING, ACKNOWLEDGED, SYNCED, TOPIC, READ, TRIMMING, TRIMMED, ENDED)
 CREATING, CREATED, DELETING, DELETED = range(4)
 
 PLACES = [TopicPartition(topic, number) for topic in ("flights", "planes") for number in range(3)]

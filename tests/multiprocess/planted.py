@@ -11,6 +11,7 @@ import signal
 from contextlib import suppress
 from typing import Any
 
+from streamlog.clients.admin import Admin
 from streamlog.clients.stream_log import StreamLog
 from streamlog.storage import expiry, partition_sync, shared, sync
 from streamlog.storage.append import PartitionWriter
@@ -31,41 +32,22 @@ KILL_PLANTS = ("early acknowledgement", "no repair", "publish before write", *PL
 POWER_PLANTS = ("no data sync", "no metadata sync", "no sync of rolled segments")
 SWEEP_PLANTS = ("deaf to errors",)
 HISTORY_PLANTS = ("stale end", "early end", "no lock")
-PLANTS = KILL_PLANTS + POWER_PLANTS + SWEEP_PLANTS + HISTORY_PLANTS
+SOAK_PLANTS = ("lost memory", "lost descriptors", "idle retention")
+PLANTS = KILL_PLANTS + POWER_PLANTS + SWEEP_PLANTS + HISTORY_PLANTS + SOAK_PLANTS
 
 _HIGH_WATERMARK = shared.PartitionState._fields.index("high_watermark")
 
 
 def plant(name: str) -> None:
-    """Plant the bug of that name in this process; "" plants none."""
+    """Plant the bug of that name in this process; "" plants none, and some are the roles' own."""
     assert name in ("", *PLANTS), name
-    if name == "no repair":
-        PartitionWriter._refusal_locked = _without_repair(PartitionWriter._refusal_locked)
-    elif name == "publish before write":
-        PartitionWriter._write_locked = _publishing_first(PartitionWriter._write_locked)
-    elif name == "stale end":
-        SharedMap.state_word = _looking_seldom(SharedMap.state_word)
-    elif name == "early end":
-        SharedMap.state_word = _running_ahead(SharedMap.state_word)
-    elif name == "no lock":
-        PartitionWriter.lock = lambda _: (0, 0)  # type: ignore[method-assign]
-        PartitionWriter.unlock = lambda _: None  # type: ignore[method-assign]
-    elif name == "greedy retention":
-        expiry.first_kept = _keeping_one_less(expiry.first_kept)
-    elif name == "idle deletion":
-        PartitionLog.advance_log_start = lambda *_: None  # type: ignore[method-assign]
-    elif name == "records of the dead":
-        StreamLog.delete_topic = lambda *_: None  # type: ignore[method-assign]
-        StreamLog.create_topic = _unless_there(StreamLog.create_topic)  # type: ignore[method-assign]
-    elif name == "deaf to errors":
-        Filesystem.write_all = _unheard(Filesystem.write_all)  # type: ignore[method-assign]
-    elif name == "no data sync":
-        Filesystem.fdatasync = lambda *_: None  # type: ignore[method-assign]
-    elif name == "no metadata sync":
-        PartitionLog.sync = _but_for_metadata(PartitionLog.sync)  # type: ignore[method-assign]
-    elif name == "no sync of rolled segments":
-        sync.unsynced_bases = _the_last_alone(sync.unsynced_bases)
-        partition_sync.sync_segments_locked = _without_retired(sync.sync_segments_locked)
+    for owner, attribute, change in _CHANGES.get(name, ()):
+        setattr(owner, attribute, change(getattr(owner, attribute)))
+
+
+def _answering(answer: Any) -> Any:
+    """Nothing is done, and that is said."""
+    return lambda _: lambda *_, **__: answer
 
 
 def _without_repair(genuine: Any) -> Any:
@@ -128,6 +110,25 @@ def _keeping_one_less(genuine: Any) -> Any:
     return first_kept
 
 
+def _keeping(make: Any) -> Any:
+    """Every call leaves something behind."""
+    kept: list[object] = []
+
+    def change(genuine: Any) -> Any:
+        def call(*arguments: Any) -> Any:
+            kept.append(make())
+            return genuine(*arguments)
+
+        return call
+
+    return change
+
+
+def _keeping_all(_: Any) -> Any:
+    """Retention finds nothing that is due."""
+    return lambda *_, log_start, **__: log_start
+
+
 def _the_last_alone(genuine: Any) -> Any:
     def unsynced_bases(*arguments: Any) -> list[int]:
         return list(genuine(*arguments)[-1:])
@@ -164,16 +165,41 @@ def _unheard(genuine: Any) -> Any:
 
 
 def _but_for_metadata(genuine: Any) -> Any:
-    """A change of topics is acknowledged before it is on the disk.
-
-    Directory syncs are no use here: on the file systems at hand any sync of a file commits the
-    names as well. The explorer of crash states is who misses those.
-    """
+    """A change of topics is acknowledged before it is on the disk."""
 
     def sync(self: PartitionLog, up_to: int) -> int:
         return self.log_end if self.topic == METADATA_TOPIC else genuine(self, up_to)
 
     return sync
+
+
+#: What each bug replaces: an attribute of a class or module, and by what that is made.
+_CHANGES: dict[str, list[tuple[Any, str, Any]]] = {
+    "no repair": [(PartitionWriter, "_refusal_locked", _without_repair)],
+    "publish before write": [(PartitionWriter, "_write_locked", _publishing_first)],
+    "greedy retention": [(expiry, "first_kept", _keeping_one_less)],
+    "idle deletion": [(PartitionLog, "advance_log_start", _answering(None))],
+    "records of the dead": [
+        (StreamLog, "delete_topic", _answering(None)),
+        (StreamLog, "create_topic", _unless_there),
+    ],
+    "no data sync": [(Filesystem, "fdatasync", _answering(None))],
+    "no metadata sync": [(PartitionLog, "sync", _but_for_metadata)],
+    "no sync of rolled segments": [
+        (sync, "unsynced_bases", _the_last_alone),
+        (partition_sync, "sync_segments_locked", _without_retired),
+    ],
+    "deaf to errors": [(Filesystem, "write_all", _unheard)],
+    "stale end": [(SharedMap, "state_word", _looking_seldom)],
+    "early end": [(SharedMap, "state_word", _running_ahead)],
+    "no lock": [
+        (PartitionWriter, "lock", _answering((0, 0))),
+        (PartitionWriter, "unlock", _answering(None)),
+    ],
+    "lost memory": [(Admin, "apply_retention", _keeping(lambda: bytearray(1 << 16)))],
+    "lost descriptors": [(Admin, "apply_retention", _keeping(lambda: os.open("/", os.O_RDONLY)))],
+    "idle retention": [(expiry, "first_kept", _keeping_all)],
+}
 
 
 def die_half_way_through_a_write(source: random.Random) -> None:

@@ -173,6 +173,24 @@ def housekeeper(pipe: int, path: str, seed: int, plant: str = "") -> None:
     say(pipe, Report(ENDED))
 
 
+def traveller(pipe: int, path: str, seed: int) -> None:
+    """Create a topic, fill it, read it and delete it, over and over; clear up after the dead."""
+    stop = _Stop()
+    with streamlog.open(path) as log, log.producer(acks="all") as producer:
+        for name in [name for name in log.topics() if name.startswith("journey-")]:
+            log.delete_topic(name)
+        number = 0
+        while not stop.asked:
+            name, values = f"journey-{seed}-{number}", [b"%d" % each * 20 for each in range(50)]
+            log.create_topic(name)
+            producer.send_many(name, values, partition=0).result()
+            assert [bytes(record.value) for record in log.read(name)] == values
+            log.delete_topic(name)
+            number += 1
+            say(pipe, Report(TOPIC, seed, DELETED))
+    say(pipe, Report(ENDED))
+
+
 def reader(pipe: int, path: str, starts: list[int], plant: str = "", reset: str = "none") -> None:
     """Follow all places from these offsets on until killed, or until told to end.
 

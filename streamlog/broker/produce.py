@@ -18,6 +18,7 @@ from streamlog.record.survey import NO_TIMESTAMP
 
 if TYPE_CHECKING:
     from streamlog.config import TopicConfig
+    from streamlog.record.survey import RecordSurvey
     from streamlog.storage.append_outcome import AppendOutcome
     from streamlog.storage.partition_log import PartitionLog
 
@@ -45,16 +46,24 @@ def append(log: PartitionLog, batches: bytearray, *, acks: int, now_ms: int) -> 
     return outcome
 
 
-def prepare(log: PartitionLog, batches: bytearray, now_ms: int) -> tuple[bytearray, bool]:
-    """The bytes to append, and whether any of them comes from an idempotent producer."""
+def prepare(
+    log: PartitionLog,
+    batches: bytearray | memoryview,
+    now_ms: int,
+    survey: RecordSurvey | None = None,
+) -> tuple[bytearray | memoryview, bool]:
+    """The bytes to append, and whether any of them comes from an idempotent producer.
+
+    `survey` is what `survey_records` said where that was asked already, of a single batch.
+    """
     config = log.config
     from_producer = False
-    recoded: list[bytearray] | None = None
+    recoded: list[bytearray | memoryview] | None = None
     position = 0
     for batch in _walk(batches):
         _check_size(log, batch.size, config)
         _check_header(log, batch, config, now_ms)
-        _check_records(log, batch, config, now_ms)
+        _check_records(log, batch, config, now_ms, survey)
         from_producer = from_producer or batch.producer_id >= 0
         codec = _CODECS.get(config.compression_type, batch.codec)
         if codec != batch.codec:
@@ -74,12 +83,17 @@ def prepare(log: PartitionLog, batches: bytearray, now_ms: int) -> tuple[bytearr
 
 def flush_if_due(log: PartitionLog, outcome: AppendOutcome) -> None:
     """Sync when as many records are unsynced as `flush.messages` allows; the lock is free again."""
-    limit = log.config.flush_messages
-    if limit != LONG_MAX and outcome.log_end - log.synced_end >= limit:
+    if is_flush_due(log, outcome):
         log.sync(outcome.log_end)
 
 
-def _walk(batches: bytearray) -> Iterator[RecordBatch]:
+def is_flush_due(log: PartitionLog, outcome: AppendOutcome) -> bool:
+    """Whether as many records are unsynced as `flush.messages` allows."""
+    limit = log.config.flush_messages
+    return limit != LONG_MAX and outcome.log_end - log.synced_end >= limit
+
+
+def _walk(batches: bytearray | memoryview) -> Iterator[RecordBatch]:
     position = 0
     while position < len(batches):
         batch = RecordBatch(batches, position)
@@ -118,7 +132,13 @@ def _check_header(log: PartitionLog, batch: RecordBatch, config: TopicConfig, no
         raise _bad_timestamp(log, batch.max_timestamp, why)
 
 
-def _check_records(log: PartitionLog, batch: RecordBatch, config: TopicConfig, now_ms: int) -> None:
+def _check_records(
+    log: PartitionLog,
+    batch: RecordBatch,
+    config: TopicConfig,
+    now_ms: int,
+    survey: RecordSurvey | None,
+) -> None:
     """What only the records know; they are gone through where the topic asks for it."""
     oldest = None
     if config.message_timestamp_type == "CreateTime":
@@ -126,7 +146,8 @@ def _check_records(log: PartitionLog, batch: RecordBatch, config: TopicConfig, n
         oldest = None if limit == LONG_MAX else now_ms - limit
     if oldest is None and not config.is_compacted:
         return
-    survey = survey_records(batch)
+    if survey is None:
+        survey = survey_records(batch)
     smallest = survey.smallest_timestamp
     if oldest is not None and NO_TIMESTAMP != smallest < oldest:
         why = "is older than message_timestamp_before_max_ms allows"
@@ -171,7 +192,7 @@ def _recode(log: PartitionLog, batch: RecordBatch, codec: int, config: TopicConf
     return builder.build()
 
 
-def _stamp(batches: bytearray, now_ms: int) -> None:
+def _stamp(batches: bytearray | memoryview, now_ms: int) -> None:
     """Make `now_ms` the time of every record: LogAppendTime, before the lock is taken."""
     position = 0
     while position < len(batches):

@@ -54,13 +54,17 @@ class TopicConfigs:
 
     def describe(self, topic: str) -> dict[str, ConfigEntry]:
         """All settings of a topic by dotted name. Raises `UnknownTopicError`."""
+        with self._metadata.lock:
+            overrides = dict(find_topic(self._refresh(), topic).settings)
+            return self.describe_settings(overrides)
+
+    def describe_settings(self, overrides: Mapping[str, str]) -> dict[str, ConfigEntry]:
+        """All settings of a topic that has these overrides."""
         from streamlog.config.config_entry import ConfigSource
         from streamlog.config.describing import describe_topic_settings
 
         with self._metadata.lock:
-            image = self._refresh()
-            overrides = dict(find_topic(image, topic).settings)
-            node, cluster = image.broker_settings()
+            node, cluster = self._refresh().broker_settings()
             levels = (
                 (ConfigSource.DYNAMIC_BROKER_CONFIG, dict(node)),
                 (ConfigSource.DYNAMIC_DEFAULT_BROKER_CONFIG, dict(cluster)),

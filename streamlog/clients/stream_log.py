@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from streamlog.clients.producer import Producer
     from streamlog.clients.type_codecs import Format
     from streamlog.clients.typed import TypedTopic
+    from streamlog.listener import Listener
     from streamlog.record.kernel import Record
     from streamlog.storage.finding import Finding
 
@@ -258,6 +259,24 @@ class StreamLog:
         from streamlog.clients.admin import Admin
 
         return Admin(self)
+
+    def listen(self, host: str = "127.0.0.1", port: int = 0, **settings: Any) -> Listener:
+        """Let Kafka's clients use this log over the network, until the listener or the log closes.
+
+        `port` 0 takes a free one: see `Listener.bootstrap_servers`. Nobody is kept out, so `host`
+        had better be a loopback address; it has to be an IPv4 one that clients can connect to.
+        Settings are Kafka's broker settings (`num_partitions`, `auto_create_topics_enable`, ...).
+        Topics that clients create keep records for Kafka's seven days, not for ever
+        (`log_retention_ms`). Raises `ReadOnlyError`, `ConfigError`, `UnknownSettingError`, and
+        `InputOutputError` when the port is taken.
+        """
+        from streamlog.config.listener_settings import ListenerConfig
+        from streamlog.listener import Listener
+
+        config = ListenerConfig.from_settings(settings)
+        listener = Listener(self.engine_for_writing(), host, port, config)
+        self._children.add(listener)
+        return listener
 
     # The directory
 

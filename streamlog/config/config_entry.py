@@ -23,6 +23,9 @@ class ConfigSource(IntEnum):
     DYNAMIC_DEFAULT_BROKER_CONFIG = 3
     """For all topics of the cluster, by a Kafka broker's tools."""
 
+    STATIC_BROKER_CONFIG = 4
+    """For a listener, by who started it."""
+
     DEFAULT_CONFIG = 5
     """Nowhere."""
 
@@ -48,7 +51,7 @@ class ConfigSynonym(NamedTuple):
 
 
 class ConfigEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting of a topic, described.
+    """One setting of a topic, or of a listener, described.
 
     `name` is dotted and values are text, as Kafka has them. `synonyms` lists every place where it
     has a value, the first one counts; `default` is what it would be if it were set nowhere.

@@ -13,7 +13,8 @@ from streamlog.config.topic_settings import TOPIC_SETTINGS
 if TYPE_CHECKING:
     from streamlog.config.settings import Setting
 
-_TYPES = {
+#: What a setting's kind is called in Kafka's protocol.
+TYPES = {
     "bool": ConfigType.BOOLEAN,
     "int": ConfigType.INT,
     "long": ConfigType.LONG,
@@ -69,7 +70,7 @@ def _entry(setting: Setting, synonyms: tuple[ConfigSynonym, ...], default: str) 
         source=synonyms[0].source,
         default=default,
         synonyms=synonyms,
-        type=_TYPES[setting.kind],
+        type=TYPES[setting.kind],
         allowed=setting.allowed(),
         documentation=setting.doc,
         is_honoured=setting.honoured,

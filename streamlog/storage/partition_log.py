@@ -151,7 +151,7 @@ class PartitionLog:
 
     def append(
         self,
-        batches: bytearray,
+        batches: bytearray | memoryview,
         *,
         expected_log_end: int = -1,
         check_producers: bool = False,
@@ -172,7 +172,7 @@ class PartitionLog:
         return None
 
     def _append_checked(
-        self, batches: bytearray, expected_log_end: int, now_ms: int
+        self, batches: bytearray | memoryview, expected_log_end: int, now_ms: int
     ) -> AppendOutcome | None:
         while True:
             state = self.state()
@@ -197,7 +197,7 @@ class PartitionLog:
                 return AppendOutcome(result.base_offset, result.next_offset - 1, result.next_offset)
 
     def _append(
-        self, batches: bytearray, expected_end: int, caught_up: int, now_ms: int
+        self, batches: bytearray | memoryview, expected_end: int, caught_up: int, now_ms: int
     ) -> AppendResult:
         """One append that took place, or whose condition failed; everything else raises."""
         waited_from = 0.0

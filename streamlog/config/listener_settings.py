@@ -1,0 +1,126 @@
+"""The settings of `listen()` and `streamlog serve`: those of Kafka's brokers that mean something.
+
+Names and defaults are Kafka's (facts 9.2), with one exception: `queued_max_request_bytes`, which
+Kafka leaves unlimited. Topics that are made through a listener get what is a default of Kafka's
+brokers and not of this library, retention for seven days, as settings of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from streamlog.config.config_entry import ConfigEntry, ConfigSource, ConfigSynonym
+from streamlog.config.describing import TYPES
+from streamlog.config.parsing import format_value, parse_settings
+from streamlog.config.settings import INT_MAX, Setting, SettingTable
+
+LISTENER_SETTINGS = SettingTable(
+    "listener",
+    (
+        Setting("num_partitions", "int", 1, "partitions of a topic that asks for no number", 1),
+        Setting(
+            "auto_create_topics_enable",
+            "bool",
+            True,
+            "whether topics are created when a client asks about them",
+        ),
+        Setting("delete_topic_enable", "bool", True, "whether clients may delete topics"),
+        Setting(
+            "log_retention_ms",
+            "long",
+            604_800_000,
+            "how long topics made through the listener keep records, -1 for ever",
+            -1,
+        ),
+        Setting(
+            "message_max_bytes",
+            "int",
+            1_048_588,
+            "largest record batch of topics made through the listener",
+            0,
+        ),
+        Setting("fetch_max_bytes", "int", 57_671_680, "bytes of one fetch response", 1024),
+        Setting(
+            "max_incremental_fetch_session_cache_slots",
+            "int",
+            1000,
+            "fetch sessions that are remembered; 0 for none",
+            0,
+        ),
+        Setting(
+            "max_request_partition_size_limit",
+            "int",
+            2000,
+            "partitions in one answer of DescribeTopicPartitions",
+            1,
+        ),
+        Setting("socket_request_max_bytes", "int", 104_857_600, "bytes of one request, at most", 1),
+        Setting(
+            "queued_max_request_bytes",
+            "long",
+            268_435_456,
+            "bytes of all connections' requests and answers in memory; a single request may exceed",
+            65_536,
+        ),
+        Setting(
+            "connections_max_idle_ms",
+            "long",
+            600_000,
+            "after how long a connection without traffic is closed, -1 for never",
+            -1,
+        ),
+        Setting("max_connections", "int", INT_MAX, "connections at the same time", 1),
+    ),
+)
+
+
+class ListenerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of one listener. Sizes are bytes, `*_ms` milliseconds."""
+
+    num_partitions: int
+    auto_create_topics_enable: bool
+    delete_topic_enable: bool
+    log_retention_ms: int
+    message_max_bytes: int
+    fetch_max_bytes: int
+    max_incremental_fetch_session_cache_slots: int
+    max_request_partition_size_limit: int
+    socket_request_max_bytes: int
+    queued_max_request_bytes: int
+    connections_max_idle_ms: int
+    max_connections: int
+
+    @classmethod
+    def from_settings(cls, given: Mapping[str, object], *, text: bool = False) -> ListenerConfig:
+        """Check `given` and fill in the defaults. Raises `ConfigError` and its subclasses."""
+        return cls(**parse_settings(LISTENER_SETTINGS, given, text=text))
+
+
+def describe_listener_settings(config: ListenerConfig) -> dict[str, ConfigEntry]:
+    """Every setting of a listener by dotted name: what DescribeConfigs says of a broker.
+
+    They are read-only: who started the listener chose them.
+    """
+    entries = {}
+    for setting in LISTENER_SETTINGS:
+        name, default = setting.dotted, format_value(setting.default)
+        value = format_value(getattr(config, setting.name))
+        synonyms = [ConfigSynonym(name, default, ConfigSource.DEFAULT_CONFIG)]
+        if value != default:
+            synonyms.insert(0, ConfigSynonym(name, value, ConfigSource.STATIC_BROKER_CONFIG))
+        entries[name] = ConfigEntry(
+            name=name,
+            value=value,
+            source=synonyms[0].source,
+            default=default,
+            synonyms=tuple(synonyms),
+            type=TYPES[setting.kind],
+            allowed=setting.allowed(),
+            documentation=setting.doc,
+            is_honoured=True,
+            reason="",
+            is_read_only=True,
+        )
+    return dict(sorted(entries.items()))

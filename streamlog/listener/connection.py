@@ -18,7 +18,7 @@ from collections.abc import Awaitable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-from streamlog.errors import StreamlogError
+from streamlog.errors import SchemaError, StreamlogError
 from streamlog.protocol.exchange import Request, decode_request, encode_response
 from streamlog.protocol.frame_reader import FrameReader
 
@@ -208,7 +208,12 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None:
             return
         if request.expects_response:
-            buffers = encode_response(request, body)
+            try:
+                buffers = encode_response(request, body)
+            except SchemaError:  # a defect of a handler's
+                _logger.exception("%s, version %d", request.api.name, request.version)
+                self.close()
+                return
             self._hand_over(buffers)
         if not self._outgoing:
             self._answered()

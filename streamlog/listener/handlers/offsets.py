@@ -27,6 +27,7 @@ _SINCE = {
     OffsetSpec.LATEST_TIERED: 9,
     OffsetSpec.EARLIEST_PENDING_UPLOAD: 11,
 }
+_EPOCHS_SINCE = 4
 _QUICK = (OffsetSpec.LATEST, OffsetSpec.EARLIEST, OffsetSpec.EARLIEST_LOCAL)
 _ISOLATION: tuple[IsolationLevel, IsolationLevel] = ("read_uncommitted", "read_committed")
 
@@ -97,7 +98,8 @@ def _list_one(request: Request, asked: Any, log: PartitionLog | int) -> Any:
         return _partition(index, code_for(error))
     if at is None:
         return _partition(index)
-    epoch = -1 if at.leader_epoch is None else at.leader_epoch
+    has_epoch = at.leader_epoch is not None and request.version >= _EPOCHS_SINCE
+    epoch = at.leader_epoch if has_epoch else -1
     return _partition(index, 0, at.timestamp, at.offset, epoch)
 
 

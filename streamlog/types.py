@@ -165,3 +165,18 @@ class ProducerDescription(NamedTuple):
     last_timestamp: int
     coordinator_epoch: int | None
     current_transaction_start_offset: int | None
+
+
+class PartitionCompaction(NamedTuple):
+    """What compacting a partition came to: records and bytes of its compacted part.
+
+    What is before `first_dirty_offset` has been looked at by now; what follows was too young, is
+    in the active segment, or belongs to a transaction that is not decided. All zeros where nothing
+    was left to do.
+    """
+
+    records_before: int = 0
+    records_after: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+    first_dirty_offset: int = 0

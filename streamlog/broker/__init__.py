@@ -11,6 +11,8 @@ Parts
 * `topic_configs`: settings described, changed, and handed to the logs that are open;
 * `partitions`: the partition logs, few of them with open files; `parallel`: their syncs, several
   at a time;
+* `housekeeping`: whose turn it is to do `retention_round` and `cleaning_round` (compaction, at the
+  rate that `throttle` allows), and when (`shared_timer`);
 * `produce`, `fetch`, `list_offsets`, `log_dirs`, `active_producers`: one file a path.
 
 Rules. Nothing under a lock waits for a sync or for somebody's code. A change of the metadata is

@@ -7,10 +7,11 @@ header, by the monotonic clock, so that any number of processes, however short t
 as often as one would.
 
     retention    `log_retention_check_interval_ms`   topics that are not compacted
-    cleaning     `log_cleaner_backoff_ms`            topics that are: Kafka's cleaner does theirs
+    cleaning     `log_cleaner_backoff_ms`            topics that are, and then retention of theirs
 
-What fails for one partition is logged and noted, and stops no other; that partition is passed
-over until the directory is opened again, or somebody applies retention to it by hand.
+What fails for one partition is logged and noted, and stops no other; it is passed over until the
+directory is opened again, or somebody does by hand what failed. A disk that is full, or somebody
+who is at the partition right now, is no such failure: it is tried again at the next round.
 """
 
 from __future__ import annotations
@@ -18,16 +19,26 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from streamlog.broker.cleaning_round import Cleaner, CleaningStoppedError
 from streamlog.broker.metadata_image import COMPACTION
 from streamlog.broker.retention_round import RetentionRound, Subject, find_subjects
 from streamlog.broker.shared_timer import SharedTimer
-from streamlog.errors import LockTimeoutError, StreamlogError
+from streamlog.broker.throttle import Throttle
+from streamlog.broker.typed_errors import typed_error
+from streamlog.errors import (
+    ClosedError,
+    DiskFullError,
+    LockTimeoutError,
+    PartitionPoisonedError,
+    StreamlogError,
+    UnknownTopicError,
+)
 from streamlog.storage import shared
-from streamlog.types import TopicPartition
+from streamlog.types import PartitionCompaction, TopicPartition
 
 if TYPE_CHECKING:
     from streamlog.broker.engine import Engine
@@ -35,13 +46,14 @@ if TYPE_CHECKING:
     from streamlog.storage.partition_log import PartitionLog
 
 _PAUSE_S = 0.002
+_PASSING = (LockTimeoutError, DiskFullError, PartitionPoisonedError)
 
 
 class Housekeeper:
     """The housekeeping of one engine. Thread-safe.
 
-    `run_once` is all that its thread does. `failed` are the partitions that are passed over, each
-    with what went wrong there.
+    `run_once` is all that its thread does. `failed` are the partitions that retention passes over,
+    `uncleanable` (Kafka's word) those that compaction does, each with what went wrong there.
     """
 
     def __init__(self, engine: Engine, config: OpenConfig) -> None:
@@ -59,7 +71,14 @@ class Housekeeper:
         self._cleaning = SharedTimer(
             slots, shared.HEADER_CLEANING_MS, config.log_cleaner_backoff_ms, clock
         )
+        self._cleaner = Cleaner(
+            engine.metadata.log,
+            config,
+            Throttle(config.log_cleaner_io_max_bytes_per_second, clock, self._rest),
+            lambda: self._is_closed,
+        )
         self.failed: dict[TopicPartition, StreamlogError] = {}
+        self.uncleanable: dict[TopicPartition, StreamlogError] = {}
 
     # ---------------------------------------------------------------- the thread
 
@@ -76,7 +95,7 @@ class Housekeeper:
             self._wake.notify()
 
     def close(self) -> None:
-        """End the thread, behind the partition that it is at."""
+        """End the thread: retention behind the partition that it is at, compaction at once."""
         with self._wake:
             self._is_closed = True
             self._wake.notify()
@@ -103,6 +122,11 @@ class Housekeeper:
             # Another process is at it, and may die: looked at again well before the next round.
             pause = 0.0 if is_mine else self._config.log_cleaner_backoff_ms / 1000
 
+    def _rest(self, seconds: float) -> None:
+        """Wait so long, or until it is closed."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._is_closed, seconds)
+
     # ---------------------------------------------------------------- rounds
 
     def run_once(self, now_ms: int) -> bool:
@@ -121,14 +145,46 @@ class Housekeeper:
         return is_mine
 
     def _clean(self, now_ms: int) -> None:
-        """A round of Kafka's cleaner: the place of compaction, and then retention."""
-        self._retain(find_subjects(self._engine, compacted=True), now_ms)
+        """A round of Kafka's cleaner: compaction of all that is due, and then retention."""
+        subjects = list(find_subjects(self._engine, compacted=True))
+        logs = [log for log, _ in subjects if _name(log) not in self.uncleanable]
+        for log, error in self._cleaner.run(logs, now_ms).items():
+            self._note(log, error, "compaction", self.uncleanable)
+        self._retain(subjects, now_ms)
 
-    def _retain(self, subjects: Iterator[Subject], now_ms: int) -> None:
+    def _retain(self, subjects: Iterable[Subject], now_ms: int) -> None:
         round_ = RetentionRound(self._engine.metadata.log, now_ms, lambda: self._is_closed)
         round_.run(subject for subject in subjects if _name(subject.log) not in self.failed)
         for log, error in round_.errors.items():
-            self._note(log, error)
+            self._note(log, error, "retention", self.failed)
+
+    def compact(self, topic: str) -> dict[TopicPartition, PartitionCompaction]:
+        """Compact a topic now, whatever its dirty ratio; what came of it, by partition.
+
+        Also partitions where it failed before. All are tried, then the first failure is raised.
+        Raises `LockTimeoutError` when another process does not get on with its round, and
+        `ClosedError` when the log is closed meanwhile.
+        """
+        done: dict[TopicPartition, PartitionCompaction] = {}
+        errors: list[StreamlogError] = []
+        with self._exclusive(wait=True):
+            names = frozenset({topic})
+            for log, _ in find_subjects(self._engine, compacted=True, topics=names):
+                try:
+                    done[_name(log)] = self._cleaner.compact(log, self._engine.clock.now_ms())
+                except CleaningStoppedError:
+                    if self._is_closed:
+                        raise ClosedError(f"{self._engine.place.path} is closed") from None
+                except UnknownTopicError:
+                    continue  # deleted meanwhile
+                except (StreamlogError, OSError) as error:
+                    errors.append(typed_error(error, log.directory))
+                    self._note(log, errors[-1], "compaction", self.uncleanable)
+                else:
+                    self.uncleanable.pop(_name(log), None)
+        if errors:
+            raise errors[0]
+        return done
 
     def apply_retention(self, topics: frozenset[str] | None = None) -> dict[TopicPartition, int]:
         """Apply retention to these topics, or all, now; where each log begins that moved.
@@ -149,21 +205,27 @@ class Housekeeper:
             for log in before:
                 self.failed.pop(_name(log), None)
             for log, error in round_.errors.items():
-                self._note(log, error)
+                self._note(log, error, "retention", self.failed)
         for error in round_.errors.values():
             raise error
         return {_name(log): log.log_start for log, was in before.items() if log.log_start != was}
 
-    def _note(self, log: PartitionLog, error: StreamlogError) -> None:
-        """Pass over a partition from now on; but not because somebody else is at it right now."""
+    def _note(
+        self,
+        log: PartitionLog,
+        error: StreamlogError,
+        what: str,
+        passed_over: dict[TopicPartition, StreamlogError],
+    ) -> None:
+        """Pass over a partition from now on; but not because of what will pass by itself."""
         import logging
 
         logger = logging.getLogger("streamlog")
-        if isinstance(error, LockTimeoutError):
-            logger.warning("retention of %s-%d has to wait: %s", log.topic, log.partition, error)
+        if isinstance(error, _PASSING):
+            logger.warning("%s of %s-%d has to wait: %s", what, log.topic, log.partition, error)
         else:
-            self.failed[_name(log)] = error
-            logger.error("retention of %s-%d failed: %s", log.topic, log.partition, error)
+            passed_over[_name(log)] = error
+            logger.error("%s of %s-%d failed: %s", what, log.topic, log.partition, error)
 
     # ---------------------------------------------------------------- whose turn it is
 

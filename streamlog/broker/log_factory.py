@@ -18,6 +18,7 @@ from streamlog.broker.recovering import METADATA_CONFIG, UNUSABLE
 from streamlog.config import TopicConfig
 from streamlog.errors import CorruptDirectoryError, ReadOnlyError, UnknownTopicError
 from streamlog.protocol import Uuid
+from streamlog.storage.cleaner_checkpoint import CleanerOffsets
 from streamlog.storage.log_settings import LogSettings
 from streamlog.storage.names import partition_directory_name
 from streamlog.storage.partition_log import PartitionLog
@@ -52,6 +53,7 @@ class LogFactory:
         self._opening = opening
         self._on_open = on_open
         self._lock = threading.Lock()
+        self._cleaned = CleanerOffsets(opening.filesystem, opening.place.path)
         self._settings = LogSettings(
             lock_timeout_ms=lock_timeout_ms,
             file_mode=opening.mode,
@@ -89,6 +91,8 @@ class LogFactory:
             config=config,
             settings=self._settings,
         )
+        if not config.is_compacted and (topic, partition) in self._cleaned.offsets:
+            log.expect_gaps()
         log.on_open = self._on_open
         if self.look is not None:
             log.on_look = partial(self.look, topic_id, partition)

@@ -70,6 +70,7 @@ class DirectoryRecovery:
         self.report = RecoveryReport(opening.clean, [], [])
         self._recovery_points = self._read_checkpoint(names.RECOVERY_POINTS)
         self._log_starts = self._read_checkpoint(names.LOG_STARTS)
+        self._cleaned = self._read_checkpoint(names.CLEANER_OFFSETS)
         self._states: dict[tuple[bytes, int], PartitionState] = {}
         self._synced: dict[tuple[bytes, int], SyncedEnd] = {}
         self._intended: dict[tuple[bytes, int], int] = {}
@@ -164,6 +165,7 @@ class DirectoryRecovery:
             synced=self._synced.get(slot_key),
             slot_state=self._believed_state(slot_key, topic, partition),
             config=config,
+            was_compacted=(topic, partition) in self._cleaned,
             now_ms=self._opening.clock.now_ms(),
         )
         left = self._states.get(slot_key)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from streamlog.broker.directory import translate_os_error
-from streamlog.errors import StreamlogError, UnknownTopicError
+from streamlog.broker.typed_errors import typed_error
+from streamlog.errors import UnknownTopicError
 from streamlog.storage.expiry import expire
 from streamlog.storage.removal import record_log_starts, remove_hidden
 from streamlog.storage.retention import RetentionRules
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from streamlog.broker.engine import Engine
     from streamlog.broker.metadata_image import MetadataImage, TopicImage
     from streamlog.config import TopicConfig
+    from streamlog.errors import StreamlogError
     from streamlog.storage.partition_log import PartitionLog
 
 _SETTINGS = ("cleanup.policy", "retention.bytes", "retention.ms")
@@ -26,10 +27,15 @@ _UNLIMITED = RetentionRules()
 
 
 class Subject(NamedTuple):
-    """A partition in which a rule may find something, and the rules."""
+    """A partition with records, and the rules by which they expire."""
 
     log: PartitionLog
     rules: RetentionRules
+
+    @property
+    def may_expire(self) -> bool:
+        """Whether any rule has something to say to it."""
+        return self.rules != _UNLIMITED or self.log.log_start > 0
 
 
 class RetentionRound:
@@ -48,13 +54,17 @@ class RetentionRound:
 
     def run(self, subjects: Iterable[Subject]) -> None:
         """Apply retention to all of these partitions."""
-        hidden = [log for log, rules in subjects if self._try(log, expire, rules, self._now_ms)]
+        hidden = [
+            subject.log
+            for subject in subjects
+            if subject.may_expire and self._try(subject.log, expire, subject.rules, self._now_ms)
+        ]
         if not hidden:
             return
         try:
             starts = record_log_starts(self._metadata_log, hidden)
         except OSError as error:
-            self.errors |= dict.fromkeys(hidden, _typed(error, self._metadata_log.directory))
+            self.errors |= dict.fromkeys(hidden, typed_error(error, self._metadata_log.directory))
             return
         for log, log_start in starts.items():
             self._try(log, remove_hidden, log_start)
@@ -67,14 +77,17 @@ class RetentionRound:
         except UnknownTopicError:
             return False  # deleted meanwhile
         except OSError as error:
-            self.errors[log] = _typed(error, log.directory)
+            self.errors[log] = typed_error(error, log.directory)
             return False
 
 
 def find_subjects(
     engine: Engine, *, compacted: bool, topics: frozenset[str] | None = None
 ) -> Iterator[Subject]:
-    """The partitions of topics that are `compacted`, or are not, and of these `topics` alone."""
+    """The partitions of topics that are `compacted`, or are not, and of these `topics` alone.
+
+    Of those that are not, only where a rule may find something.
+    """
     with engine.metadata.lock:
         image = engine.metadata.refresh()
         defaults = image.topic_defaults()
@@ -87,8 +100,8 @@ def find_subjects(
         if (config is not None and config.is_compacted) == compacted:
             rules = _UNLIMITED if config is None else RetentionRules.of(config)
             for partition in partitions:
-                log = _find_log(engine, topic, partition, rules)
-                if log is not None:
+                if _has_records(engine, topic, partition, at_all=compacted or rules != _UNLIMITED):
+                    log = engine.partitions.get(topic.topic_id, partition, topic.name)
                     yield Subject(log, rules)
 
 
@@ -101,22 +114,11 @@ def _config_of(
     return image.config_of(topic)
 
 
-def _find_log(
-    engine: Engine, topic: TopicImage, partition: int, rules: RetentionRules
-) -> PartitionLog | None:
-    """The log of a partition that was ever written to, if a rule has anything to say to it."""
+def _has_records(engine: Engine, topic: TopicImage, partition: int, *, at_all: bool) -> bool:
+    """Whether a partition was ever written to; without `at_all`, and records of it deleted."""
     slots = engine._opening.shared
     slot = slots.find_slot(topic.topic_id, partition)
     if slot is None or slots.is_deleted(slot):
-        return None
+        return False
     state = slots.read_state(slot)
-    if state.log_end == 0 or (rules == _UNLIMITED and state.log_start == 0):
-        return None
-    return engine.partitions.get(topic.topic_id, partition, topic.name)
-
-
-def _typed(error: OSError, path: str) -> StreamlogError:
-    if not isinstance(error, StreamlogError):
-        error = translate_os_error(error, path)
-    assert isinstance(error, StreamlogError)
-    return error
+    return state.log_end > 0 and (at_all or state.log_start > 0)

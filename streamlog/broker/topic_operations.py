@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING
 from streamlog.broker import topics
 from streamlog.broker.log_factory import mark_deleted, remove_partition
 from streamlog.broker.typed_errors import typed_errors, with_typed_errors
-from streamlog.errors import InputOutputError, LockTimeoutError, StreamlogError
+from streamlog.errors import (
+    InputOutputError,
+    LockTimeoutError,
+    PolicyViolationError,
+    StreamlogError,
+)
 from streamlog.storage.checkpoints import forget_topic
 from streamlog.storage.structure import structure_lock
-from streamlog.types import NewTopic, TopicDescription, TopicPartition
+from streamlog.types import NewTopic, PartitionCompaction, TopicDescription, TopicPartition
 
 if TYPE_CHECKING:
     from streamlog.broker.directory import Place
@@ -121,6 +126,22 @@ class TopicOperations:
         self.check_writable()
         names = None if topic is None else frozenset({self.topic(topic).name})
         return self.housekeeper.apply_retention(names)
+
+    def compact(self, topic: str) -> dict[TopicPartition, PartitionCompaction]:
+        """Compact a topic now. See `Housekeeper.compact`.
+
+        Raises `PolicyViolationError` for one whose `cleanup_policy` says nothing of that.
+        """
+        self.check_writable()
+        name = self.topic(topic).name
+        policy = self.configs.of(name).cleanup_policy
+        if "compact" not in policy:
+            raise PolicyViolationError(
+                f"topic {name!r} is not compacted: its cleanup_policy is "
+                f"{','.join(policy) or 'empty'}; add compact to it",
+                topic=name,
+            )
+        return self.housekeeper.compact(name)
 
     def create_partitions(self, name: str, total: int) -> TopicDescription:
         """Let one topic have `total` partitions."""

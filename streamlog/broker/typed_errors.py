@@ -33,6 +33,15 @@ def typed_errors(path: str) -> Iterator[None]:
         raise translate_os_error(error, error.filename or path) from error
 
 
+def typed_error(error: StreamlogError | OSError, path: str) -> StreamlogError:
+    """The error that `typed_errors` would raise in the place of this one."""
+    if isinstance(error, StreamlogError):
+        return error
+    typed = translate_os_error(error, error.filename or path)
+    assert isinstance(typed, StreamlogError)
+    return typed
+
+
 def with_typed_errors(
     method: Callable[Concatenate[_Engine, _Arguments], _Result],
 ) -> Callable[Concatenate[_Engine, _Arguments], _Result]:

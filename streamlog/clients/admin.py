@@ -15,6 +15,7 @@ from streamlog.types import (
     LogDirDescription,
     NewTopic,
     OffsetAndTimestamp,
+    PartitionCompaction,
     PartitionDescription,
     ProducerDescription,
     TopicDescription,
@@ -228,6 +229,22 @@ class Admin:
         housekeeping, and, when all were tried, the first failure of a partition.
         """
         return self._log.engine_for_writing().apply_retention(topic)
+
+    def compact(self, topic: str) -> dict[TopicPartition, PartitionCompaction]:
+        """Compact a topic now: of each key the latest record stays, with its offset.
+
+        What that came to, by partition. The active segment is ended first, so that everything
+        counts that is older than `min_compaction_lag_ms`; Kafka's other rules hold (a deleted key
+        is remembered for `delete_retention_ms`). Otherwise a thread does this every
+        `log_cleaner_backoff_ms`, in one of the processes that have the directory open, where
+        `min_cleanable_dirty_ratio` or `max_compaction_lag_ms` asks for it, and leaves active
+        segments as they are until they are old enough. Others append and read meanwhile; who holds
+        batches keeps them. Raises `UnknownTopicError`, `PolicyViolationError` for a topic whose
+        `cleanup_policy` is without "compact", `ReadOnlyError`, `LockTimeoutError` when another
+        process does not get on with its housekeeping, and, when all were tried, the first failure
+        of a partition (`CorruptRecordError` for damage: nothing is lost by that).
+        """
+        return self._log.engine_for_writing().compact(topic)
 
     # Repairs
 

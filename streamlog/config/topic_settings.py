@@ -133,7 +133,6 @@ _RETENTION = (
         _DAY_MS,
         "how long a compacted topic keeps the mark of a deleted key",
         low=0,
-        honoured=False,
     ),
     Setting(
         "min_cleanable_dirty_ratio",
@@ -142,7 +141,6 @@ _RETENTION = (
         "share of a log that must be uncleaned before it is compacted",
         0,
         1,
-        honoured=False,
     ),
     Setting(
         "min_compaction_lag_ms",
@@ -150,7 +148,6 @@ _RETENTION = (
         0,
         "age before which a record is not compacted away",
         low=0,
-        honoured=False,
     ),
     Setting(
         "max_compaction_lag_ms",
@@ -158,7 +155,6 @@ _RETENTION = (
         LONG_MAX,
         "age after which a record is compacted whatever the dirty ratio",
         low=1,
-        honoured=False,
     ),
 )
 

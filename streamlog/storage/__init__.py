@@ -10,9 +10,10 @@ Its parts, from the outside in:
   its layout, the one place that knows positions.
 * `recovery` and `loading` bring a partition's folder back after a close or a crash;
   `verification` says what is wrong with a directory and changes nothing.
-* `cleanable` decides what of a log compaction may clean, `log_cleaner` does it, with
-  `cleaned_transactions` and `transaction_index` (what may go of transactions) and
-  `cleaned_segments` (the files that it writes, for others to swap in).
+* `compaction` is a pass over one log: `cleanable` decides what may be cleaned, `log_cleaner` does
+  it, with `cleaned_transactions` and `transaction_index` (what may go of transactions) and
+  `cleaned_segments` (the files that it writes), `segment_swap` puts those in the place of others,
+  `cleaner_checkpoint` says how far that went.
 * `names`, `checkpoints`, `properties`, `partition_metadata` are the small formats.
 * `filesystem` is the door: no other module touches the operating system's files. `system`
   picks the compiled calls (`_append`, `_handle`, `_system`, `_fetch`) or their pure twins,

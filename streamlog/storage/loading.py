@@ -100,10 +100,11 @@ def finish_interrupted(filesystem: Filesystem, directory: str, names: list[str])
         _roll_forward(filesystem, directory, swaps, [name for name in names if name not in gone])
 
 
-def finish_swaps(filesystem: Filesystem, directory: str) -> None:
+def finish_swaps(filesystem: Filesystem, directory: str, active: int) -> None:
     """Roll forward an exchange of segments that was published as under way. Idempotent.
 
-    For who holds the structure byte, beside others who have the directory open.
+    For who holds the structure byte, beside others who have the directory open; what they make
+    lies behind the segment `active`.
     """
     names = filesystem.listdir(directory)
     swaps = [name for name in names if name.endswith(SWAP)]
@@ -111,6 +112,8 @@ def finish_swaps(filesystem: Filesystem, directory: str) -> None:
         _roll_forward(filesystem, directory, swaps, names)
     else:
         filesystem.sync_directory(directory)  # the last renames may not be on the disk
+    orphans = _orphan_indexes(sort_names(filesystem.listdir(directory)))
+    _unlink_all(filesystem, directory, [name for name in orphans if _base_of(name) < active])
 
 
 def undo_swaps(filesystem: Filesystem, directory: str) -> None:
@@ -140,7 +143,10 @@ def _roll_forward(
         end = max(
             next_offset_of(filesystem, f"{directory}/{name}", _base_of(name)) for name in logs
         )
-        _unlink_all(filesystem, directory, _replaced(known, min(bases), end))
+        replaced = _replaced(known, min(bases), end)
+        # Indexes first: beside a log that is gone they would be taken for the new one's.
+        _unlink_all(filesystem, directory, [name for name in replaced if not name.endswith(LOG)])
+        _unlink_all(filesystem, directory, [name for name in replaced if name.endswith(LOG)])
     # Logs last: while one is still a `.swap`, the next loading comes here again.
     for name in sorted({*swaps} - orphans, key=lambda name: (name in logs, name)):
         filesystem.rename(f"{directory}/{name}", f"{directory}/{name.removesuffix(SWAP)}")

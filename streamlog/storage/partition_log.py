@@ -104,6 +104,10 @@ class PartitionLog:
         writer.index_interval_bytes = config.index_interval_bytes
         writer.segment_index_bytes = config.segment_index_bytes
 
+    def expect_gaps(self) -> None:
+        """Know that offsets are missing, though the topic may not be compacted any more."""
+        self._reader.has_gaps = True
+
     @property
     def writer(self) -> Any:
         """The handle that appends, syncs and locks, in either kernel."""

@@ -49,14 +49,15 @@ def recover_partition(
     synced: SyncedEnd | None,
     slot_state: PartitionState | None,
     config: TopicConfig,
+    was_compacted: bool = False,
     now_ms: int,
 ) -> PartitionRecovery:
     """Find out where a partition ends, repair what a crash left, and say what was lost.
 
     `clean`: the directory was closed by its last process. `recovery_point` and
-    `checkpoint_log_start` come from the checkpoints, 0 when absent. `synced` is the stored
-    synced end, valid whatever happened since. `slot_state` is given only when it may be
-    believed: the machine has not been started since, and the directory was live.
+    `checkpoint_log_start` are the checkpoints', 0 when absent. `synced` is valid whatever happened
+    since; `slot_state` is given only when it may be believed: the machine was not started since,
+    and the directory was live. `was_compacted`: offsets may be missing, whatever `config` says.
 
     Only who holds the directory alone calls this. Damage is reported, not raised; what raises
     is the machine (`OSError`, `InputOutputError`).
@@ -67,8 +68,7 @@ def recover_partition(
     except FileNotFoundError:
         return _missing_folder(directory, topic, partition, mark, checkpoint_log_start, now_ms)
     files = _remove_hidden(filesystem, directory, files, checkpoint_log_start)
-    poisoned = slot_state is not None and slot_state.poisoned != 0
-    found: PartitionRecovery | None = None
+    found, poisoned = None, slot_state is not None and slot_state.poisoned != 0
     if slot_state is not None and not poisoned:
         found = _resume(filesystem, directory, files, slot_state, synced)
     if found is None and clean and not poisoned:
@@ -81,7 +81,7 @@ def recover_partition(
             now_ms=now_ms,
         )
     if found is None:
-        unclean = UncleanRecovery(
+        found = UncleanRecovery(
             filesystem,
             directory,
             files,
@@ -89,11 +89,11 @@ def recover_partition(
             partition=partition,
             mark=mark,
             log_start=checkpoint_log_start,
-            config=config,
+            index_interval_bytes=config.index_interval_bytes,
+            has_gaps=config.is_compacted or was_compacted,
             now_ms=now_ms,
             sync=not poisoned,
-        )
-        found = unclean.run()
+        ).run()
         if slot_state is not None:
             _supersede(filesystem, directory, found, slot_state)
     return found

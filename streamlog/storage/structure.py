@@ -86,7 +86,7 @@ def wait_for_exchange(log: PartitionLog) -> None:
 def _finish_exchange_locked(log: PartitionLog) -> None:
     if not log.state().restructuring or log._slots.is_deleted(log.slot):
         return
-    finish_swaps(log._filesystem, log.directory)
+    finish_swaps(log._filesystem, log.directory, log.state().base_offset)
     with log.locked():
         state = log.state()
         log._slots.publish_state(

@@ -46,7 +46,6 @@ from streamlog.storage.tearing import (
 )
 
 if TYPE_CHECKING:
-    from streamlog.config import TopicConfig
     from streamlog.storage.filesystem import Filesystem
     from streamlog.storage.segment_file import SegmentFile
 
@@ -64,7 +63,8 @@ class UncleanRecovery:
         partition: int,
         mark: DurableMark,
         log_start: int,
-        config: TopicConfig,
+        index_interval_bytes: int,
+        has_gaps: bool,
         now_ms: int,
         sync: bool,
     ) -> None:
@@ -75,7 +75,8 @@ class UncleanRecovery:
         self._partition = partition
         self._mark = mark
         self._log_start = log_start
-        self._config = config
+        self._index_interval_bytes = index_interval_bytes
+        self._has_gaps = has_gaps
         self._now_ms = now_ms
         self._sync = sync
         self._scans: list[SegmentScan] = []
@@ -137,9 +138,8 @@ class UncleanRecovery:
         if base_offset < end:
             return False
         return (
-            self._config.is_compacted
-            or base_offset <= self._mark.offset
-            or base_offset <= self._log_start
+            self._has_gaps
+            or base_offset <= max(self._mark.offset, self._log_start)
             or self._found.corrupt is not None
         )
 
@@ -156,8 +156,8 @@ class UncleanRecovery:
                     scan,
                     self._path(base_offset, OFFSET_INDEX),
                     check_crc_from=mark_position,
-                    no_gaps_from=MAX_INT64 if self._config.is_compacted else mark_position,
-                    index_interval_bytes=self._config.index_interval_bytes,
+                    no_gaps_from=MAX_INT64 if self._has_gaps else mark_position,
+                    index_interval_bytes=self._index_interval_bytes,
                 )
                 if scan.stop is None:
                     return scan, False
@@ -284,7 +284,7 @@ class UncleanRecovery:
                     source,
                     scan,
                     check_crc_from=scan.size,
-                    index_interval_bytes=self._config.index_interval_bytes,
+                    index_interval_bytes=self._index_interval_bytes,
                 )
             finally:
                 source.close()

@@ -42,14 +42,16 @@ def engine(open_engine: OpenEngine) -> Engine:
     return open_engine()
 
 
-def batch(*values: bytes, key: bytes | None = None, timestamp: int = 1000, **how: Any) -> bytearray:
+def batch(
+    *values: bytes | None, key: bytes | None = None, timestamp: int = 1000, **how: Any
+) -> bytearray:
     builder = RecordBatchBuilder(**how)
     for value in values:
         builder.append(timestamp, key, value, ())
     return builder.build()
 
 
-def append(log: PartitionLog, *values: bytes, acks: int = 1, **how: Any) -> AppendOutcome:
+def append(log: PartitionLog, *values: bytes | None, acks: int = 1, **how: Any) -> AppendOutcome:
     return produce.append(log, batch(*values, **how), acks=acks, now_ms=2000)
 
 

@@ -11,41 +11,17 @@ import pytest
 
 import streamlog
 from streamlog.broker import metadata_records
-from streamlog.broker.directory import find_place
-from streamlog.broker.engine import Engine, open_for_writing
+from streamlog.broker.engine import Engine
 from streamlog.broker.housekeeping import Housekeeper
-from streamlog.config import OpenConfig
 from streamlog.errors import InputOutputError, LockTimeoutError, UnknownTopicError
 from streamlog.storage import shared
 from streamlog.testing.clock import ManualClock
-from streamlog.testing.memory_filesystem import MemoryFilesystem
 from streamlog.types import TopicPartition
 from tests.broker.conftest import append, read
+from tests.broker.machine import NOW, Machine
 
-NOW = 2_000  # when `append` appends
 HOUR = 3_600_000
 SMALL = {"internal_segment_bytes": 1000}
-
-
-class Machine:
-    """A machine on which processes come and go; none of them does any housekeeping by itself."""
-
-    def __init__(self) -> None:
-        self.clock = ManualClock(NOW)
-        self.clock.advance(10)
-        self._first: MemoryFilesystem | None = None
-
-    def open(self, **settings: Any) -> tuple[Engine, MemoryFilesystem]:
-        if self._first is None:
-            filesystem = self._first = MemoryFilesystem()
-        else:
-            filesystem = self._first.another_process()
-        place = find_place(filesystem, "/log", create=True, read_only=False, mode=0o600)
-        config = OpenConfig.from_settings({"housekeeping": False, **settings})
-        engine = open_for_writing(
-            place, mode=0o600, config=config, filesystem=filesystem, clock=self.clock
-        )
-        return engine, filesystem
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from streamlog.record import TimestampType
 from streamlog.record.kernel import RecordBatch
 from streamlog.storage.filesystem import Filesystem
 from streamlog.storage.partition_log import PartitionLog
-from tests.broker.conftest import append, batch
+from streamlog.testing.clock import ManualClock
+from tests.broker.conftest import append, batch, read
 
 DAY_MS = 86_400_000
 
@@ -344,3 +345,100 @@ def retention_ms(engine: Engine) -> None:
     story.alter(retention_ms=DAY_MS)
     engine.apply_retention()
     assert story.log.log_start == story.log.log_end == 1
+
+
+# -------------------------------------------------------------------- compaction
+
+
+class Compacted(Story):
+    """A compacted topic in a directory of its own, where time passes when it is told to."""
+
+    def __init__(self, engine: Engine, **settings: Any) -> None:
+        self.clock = ManualClock(2000)
+        own = Engine.open(
+            f"{engine.place.path}/../compacted", clock=self.clock, settings={"housekeeping": False}
+        )
+        settings = {"internal_segment_bytes": 300, "message_timestamp_after_max_ms": 9 * DAY_MS}
+        super().__init__(own, cleanup_policy="compact", **settings)
+
+    def send(self, key: bytes, value: bytes | None, timestamp: int = 1000) -> None:
+        """A record, as good as alone in its segment."""
+        append(self.log, value, b"x" * 150, key=key, timestamp=timestamp)
+
+    def offsets_after_round(self, now_ms: int) -> list[int]:
+        """What a round of the housekeeper leaves, as it is at that time."""
+        self.clock.advance(15_000)
+        assert self.engine.housekeeper.run_once(now_ms)
+        assert self.engine.housekeeper.uncleanable == {}
+        return [offset for offset, _ in read(self.log, self.log.log_start)]
+
+    def close(self) -> None:
+        self.engine.close()
+
+
+@effect
+def min_cleanable_dirty_ratio(engine: Engine) -> None:
+    story = Compacted(engine)
+    story.alter(min_cleanable_dirty_ratio=0.4)
+    for _ in range(4):
+        story.send(b"k", b"v")
+    assert story.offsets_after_round(2000) == [5, 6, 7], "three of four segments are sealed"
+    story.send(b"k", b"v")  # and now one is clean, and one dirty
+    story.alter(min_cleanable_dirty_ratio=0.9)
+    assert story.offsets_after_round(2000) == [5, 6, 7, 8, 9]
+    story.alter(min_cleanable_dirty_ratio=0.4)
+    assert story.offsets_after_round(2000) == [7, 8, 9]
+    story.close()
+
+
+@effect
+def min_compaction_lag_ms(engine: Engine) -> None:
+    story = Compacted(engine)
+    story.alter(min_compaction_lag_ms=DAY_MS)
+    for timestamp in (1000, 1000, 5000, 5000):
+        story.send(b"k", b"v", timestamp)
+    assert story.offsets_after_round(1000 + DAY_MS - 1) == list(range(8))
+    assert story.offsets_after_round(1000 + DAY_MS) == [3, 4, 5, 6, 7]
+    story.alter(min_compaction_lag_ms=None)
+    assert story.offsets_after_round(2000) == [5, 6, 7]
+    story.close()
+
+
+@effect
+def max_compaction_lag_ms(engine: Engine) -> None:
+    story = Compacted(engine)
+    story.alter(min_cleanable_dirty_ratio=1.0, max_compaction_lag_ms=DAY_MS)
+    for _ in range(3):
+        story.send(b"k", b"v")
+    assert story.offsets_after_round(1000 + DAY_MS) == list(range(6))
+    # Overdue is what is in the active segment as well: another is begun.
+    assert story.offsets_after_round(1001 + DAY_MS) == [5]
+    story.alter(max_compaction_lag_ms=None)
+    story.send(b"k", b"v")
+    story.send(b"k", b"v")
+    assert story.offsets_after_round(9 * DAY_MS) == [5, 6, 7, 8, 9]
+    story.close()
+
+
+@effect
+def delete_retention_ms(engine: Engine) -> None:
+    story = Compacted(engine)
+    story.alter(min_cleanable_dirty_ratio=0.0)
+    for key, value in ((b"gone", b"v"), (b"gone", None), (b"k", b"v"), (b"k", b"v")):
+        append(story.log, value, key=key)
+        story.log.roll(now_ms=2000)
+    assert story.offsets_after_round(2000) == [1, 3]
+    story.alter(delete_retention_ms=2 * DAY_MS)  # the horizon is set: it stays what it was
+    append(story.log, b"v", key=b"k")
+    story.log.roll(now_ms=2000)
+    assert story.offsets_after_round(2000 + DAY_MS - 1) == [1, 4]
+    append(story.log, b"v", key=b"k")
+    story.log.roll(now_ms=2000)
+    assert story.offsets_after_round(2000 + DAY_MS) == [5]
+    append(story.log, None, key=b"k")
+    story.log.roll(now_ms=2000)
+    for now_ms, kept in ((0, [6, 7]), (2 * DAY_MS - 1, [6, 8]), (2 * DAY_MS, [9])):
+        append(story.log, b"v", key=b"other")
+        story.log.roll(now_ms=2000)
+        assert story.offsets_after_round(now_ms) == kept
+    story.close()

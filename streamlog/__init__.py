@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from streamlog.record.kernel import Record, RecordBatch, TimestampType
     from streamlog.types import (
         AppendedBatch,
+        BackupReport,
         LogDirDescription,
         NewTopic,
         OffsetAndTimestamp,
@@ -95,6 +96,7 @@ _LATE = {
     "TopicPartition": ("streamlog.types", "TopicPartition"),
     "OffsetAndTimestamp": ("streamlog.types", "OffsetAndTimestamp"),
     "OffsetSpec": ("streamlog.types", "OffsetSpec"),
+    "BackupReport": ("streamlog.types", "BackupReport"),
     "LogDirDescription": ("streamlog.types", "LogDirDescription"),
     "ReplicaInfo": ("streamlog.types", "ReplicaInfo"),
     "PartitionCompaction": ("streamlog.types", "PartitionCompaction"),
@@ -124,6 +126,7 @@ __all__ = [
     "TopicDescription",
     "PartitionDescription",
     "DirectoryDescription",
+    "BackupReport",
     "LogDirDescription",
     "ReplicaInfo",
     "PartitionCompaction",

@@ -36,6 +36,7 @@
     │   │   └── LockTimeoutError        another process holds a lock for too long
     │   ├── DirectoryInUseError         held by a Kafka broker or an incompatible opener
     │   ├── NotALogDirectoryError       something else lives there
+    │   ├── BackupDestinationError      no place for a backup of this log; nothing was changed
     │   └── UnsupportedFormatError      written by a newer streamlog, or for other bytes
     ├── DecompressionError              a compressed payload that is broken or too large
     ├── SchemaError                     a protocol message that does not fit its definition
@@ -294,6 +295,10 @@ class DirectoryInUseError(StorageError):
 
 class NotALogDirectoryError(StorageError):
     """Something that is not a log directory lives at that path. `path`."""
+
+
+class BackupDestinationError(StorageError):
+    """No place for a backup of this log: what is there is something else. `path`."""
 
 
 class UnsupportedFormatError(StorageError):

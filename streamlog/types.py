@@ -151,6 +151,22 @@ class LogDirDescription(NamedTuple):
     replica_infos: dict[TopicPartition, ReplicaInfo]
 
 
+class BackupReport(NamedTuple):
+    """A backup that was made: where, up to where, and what it took.
+
+    `ends` has the offset behind the last record that is in it, for each partition with a log.
+    Segments that are linked share their bytes with the log, or with the backup that was there
+    before; `bytes_copied` is everything that was written, indexes included.
+    """
+
+    path: str
+    ends: dict[TopicPartition, int]
+    segments_linked: int
+    segments_copied: int
+    bytes_linked: int
+    bytes_copied: int
+
+
 class ProducerDescription(NamedTuple):
     """An idempotent producer as a partition remembers it.
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from streamlog.storage.shared import PartitionState
 
 _PAUSE_SECONDS = 0.001
-_CLEAN = b'{"version":0,"brokerEpoch":-1}'
+#: What `.kafka_cleanshutdown` holds.
+CLEAN_MARK = b'{"version":0,"brokerEpoch":-1}'
 
 
 class LastClose:
@@ -80,7 +81,7 @@ class LastClose:
         self._write_checkpoints(states)
         self._shared.set_header_state(shared.STATE_CLOSED)
         self._filesystem.write_file(
-            f"{self._path}/{names.CLEAN}", _CLEAN, mode=self._opening.mode, sync=True
+            f"{self._path}/{names.CLEAN}", CLEAN_MARK, mode=self._opening.mode, sync=True
         )
         self._filesystem.sync_directory(self._path)
         return True
@@ -145,14 +146,7 @@ class LastClose:
 
     def _write_checkpoints(self, states: dict[tuple[str, int], PartitionState]) -> None:
         """Recovery points, log starts and high watermarks; durable together when this returns."""
-        written = {key: state for key, state in states.items() if state.log_end > 0}
-        checkpoints = {
-            names.RECOVERY_POINTS: {key: state.log_end for key, state in written.items()},
-            names.LOG_STARTS: {
-                key: state.log_start for key, state in written.items() if state.log_start > 0
-            },
-            names.HIGH_WATERMARKS: {key: state.high_watermark for key, state in written.items()},
-        }
+        checkpoints = closing_checkpoints(states)
         for name, offsets in checkpoints.items():
             path = f"{self._path}/{name}"
             if name == names.LOG_STARTS and not offsets and not self._filesystem.exists(path):
@@ -164,6 +158,20 @@ class LastClose:
                 path, data, mode=self._opening.mode, sync_parent=False
             )
         self._filesystem.sync_directory(self._path)
+
+
+def closing_checkpoints(
+    states: dict[tuple[str, int], PartitionState],
+) -> dict[str, dict[tuple[str, int], int]]:
+    """What the checkpoints say of a log that ends cleanly, by file name."""
+    written = {key: state for key, state in states.items() if state.log_end > 0}
+    return {
+        names.RECOVERY_POINTS: {key: state.log_end for key, state in written.items()},
+        names.LOG_STARTS: {
+            key: state.log_start for key, state in written.items() if state.log_start > 0
+        },
+        names.HIGH_WATERMARKS: {key: state.high_watermark for key, state in written.items()},
+    }
 
 
 def _read_or_none(opening: Opening, path: str) -> dict[tuple[str, int], int] | None:

@@ -23,6 +23,7 @@ from streamlog.errors import (
 )
 from streamlog.protocol import Uuid
 from streamlog.storage import file_systems, names
+from streamlog.storage.folder import directory_mode
 from streamlog.storage.format_number import FORMAT
 from streamlog.storage.properties import (
     MetaProperties,
@@ -52,6 +53,7 @@ _OWN_FILES = frozenset(
         names.STREAMLOG_PROPERTIES,
         names.STREAMLOG_LOCKS,
         names.STREAMLOG_SHARED,
+        names.STREAMLOG_BACKUP,
         "lost+found",  # the root of a file system of its own
     }
 )
@@ -94,7 +96,7 @@ def find_place(
                 path=path,
                 errno=errno.ENOENT,
             )
-        _make_directories(filesystem, path, _directory_mode(mode))
+        make_directories(filesystem, path, directory_mode(mode))
     if not filesystem.is_directory(os.path.realpath(path)):
         raise NotALogDirectoryError(f"{path} is not a directory", path=path, errno=errno.ENOTDIR)
     kind = filesystem.kind(path)
@@ -223,16 +225,11 @@ def _draw(random: bytes) -> str:
     return str(drawn)
 
 
-def _directory_mode(mode: int) -> int:
-    """The mode of folders for files of `mode`: who may read may also search."""
-    return mode | (mode & 0o444) >> 2
-
-
-def _make_directories(filesystem: Filesystem, path: str, mode: int) -> None:
+def make_directories(filesystem: Filesystem, path: str, mode: int) -> None:
     """Make `path` and what is missing above it; its own name is synced by who opens it first."""
     parent = os.path.dirname(path)
     if not filesystem.exists(parent):
-        _make_directories(filesystem, parent, mode)
+        make_directories(filesystem, parent, mode)
         filesystem.sync_directory(os.path.dirname(parent))
     with contextlib.suppress(FileExistsError):  # another process makes the same directory
         filesystem.mkdir(path, mode)

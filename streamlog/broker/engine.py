@@ -11,6 +11,7 @@ registry                                one engine a directory and process; fork
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from streamlog.broker import metadata_records, topics
@@ -32,7 +33,12 @@ from streamlog.broker.topic_operations import TopicOperations
 from streamlog.broker.typed_errors import typed_errors, with_typed_errors
 from streamlog.clock import SYSTEM_CLOCK, Clock
 from streamlog.config import OpenConfig
-from streamlog.errors import ClosedError, ForkedHandleError, StreamlogError
+from streamlog.errors import (
+    ClosedError,
+    ForkedHandleError,
+    StreamlogError,
+    UnknownTopicError,
+)
 from streamlog.protocol import Uuid
 from streamlog.storage.filesystem import OS_FILESYSTEM, Filesystem
 from streamlog.storage.names import METADATA_TOPIC
@@ -331,8 +337,9 @@ class Engine(TopicOperations):
         self.metadata.sync()
 
         def sync(name: tuple[str, int]) -> None:
-            log = self.partition(*name)
-            log.sync(log.log_end)
+            with suppress(UnknownTopicError):  # deleted meanwhile: nothing of it needs the disk
+                log = self.partition(*name)
+                log.sync(log.log_end)
 
         in_parallel(sync, behind, threads=self._opening.sync_threads)
 

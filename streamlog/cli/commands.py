@@ -23,6 +23,7 @@ COMMANDS = {
     "apply-retention": "delete now what retention settings do not keep",
     "dump": "show what is in the files: batches, records, index entries",
     "verify": "check every batch, index and checkpoint; change nothing",
+    "backup": "copy a whole log at one instant, while others write to it",
     "completion": "print what lets bash, zsh or fish complete commands",
 }
 GROUPS = {

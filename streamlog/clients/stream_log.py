@@ -13,7 +13,7 @@ from streamlog.broker.engine import Engine
 from streamlog.broker.memory_directory import MEMORY_FILES, OS_FILES
 from streamlog.clients.forking import watch_forks
 from streamlog.errors import ClosedError, ConfigError
-from streamlog.types import TopicDescription
+from streamlog.types import BackupReport, TopicDescription
 
 if TYPE_CHECKING:
     from streamlog.broker.memory_directory import MemoryDirectory
@@ -288,6 +288,40 @@ class StreamLog:
         from streamlog.broker.verifying import verify_open_directory
 
         return verify_open_directory(self.engine(), progress)
+
+    def backup(
+        self,
+        destination: str | os.PathLike[str],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        link: bool = True,
+    ) -> BackupReport:
+        """Make a copy of the whole log at `destination`, as it is at one instant.
+
+        Others go on meanwhile, whatever they do. What was acknowledged before the call is in it,
+        and no record without those that its writer had written before, in whichever partition.
+        The copy is a log directory that was closed cleanly: restoring it is opening it.
+
+        It appears at once, when all of it is on the disk. A former backup of this log at
+        `destination` stays what it is until then, and what did not change since is not copied
+        again. `progress(done_bytes, total_bytes)` is called as it goes on, by any thread.
+
+        On one file system sealed segments are hard links: the same file under two names. Nothing
+        that streamlog or a Kafka broker does to the backup, or to the log, changes such a file;
+        `chmod`, or a program that writes into it, does so for both. `link=False` copies instead.
+
+        Raises `BackupDestinationError` for a destination that is neither absent, empty nor an
+        unchanged backup of this log, or inside it; `DirectoryInUseError` when somebody has that
+        open; `ReadOnlyError`, `PartitionPoisonedError`, `LockTimeoutError` when a process does
+        not let go of a partition, `DiskFullError`, `InputOutputError`. The log is as it was then,
+        and so is the former backup.
+        """
+        name = os.fspath(destination)
+        if not isinstance(name, str) or not name or "\0" in name:
+            raise ConfigError(f"a destination is a str that names a directory, not {name!r}")
+        from streamlog.broker.backup import back_up
+
+        return back_up(self.engine_for_writing(), name, progress=progress, link=link)
 
     def sync(self) -> None:
         """Put everything that was appended so far, by anybody, on the disk."""

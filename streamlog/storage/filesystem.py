@@ -11,6 +11,7 @@ who calls turns it into one of `streamlog.errors` with the values that belong to
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
@@ -34,6 +35,11 @@ else:
     _FLOCK_ORDER = (0, 1, 2, 3, 4)
 _SET_LOCK = getattr(fcntl, "F_OFD_SETLK", fcntl.F_SETLK)
 _GET_LOCK = getattr(fcntl, "F_OFD_GETLK", fcntl.F_GETLK)
+
+_AT_CWD = -100
+_RENAME_EXCHANGE = 2
+_NOT_OFFERED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EXDEV})
+_COPY_CHUNK = 1 << 20
 
 
 class FileIdentity(NamedTuple):
@@ -90,6 +96,24 @@ class Filesystem:
             written = self.pwrite(descriptor, view, position)
             view = view[written:]
             position += written
+
+    def copy(self, source: int, target: int, length: int, position: int) -> int:
+        """Copy up to `length` bytes to the same place of another file; how many were copied.
+
+        0 at the end of the source. The kernel copies where it can, or shares the blocks.
+        """
+        if self.is_operating_system and hasattr(os, "copy_file_range"):
+            try:
+                copied = os.copy_file_range(source, target, length, position, position)
+            except OSError as error:
+                if error.errno not in _NOT_OFFERED:
+                    raise
+            else:
+                if copied:  # some file systems say 0 for what they cannot do
+                    return copied
+        data = self.pread(source, min(length, _COPY_CHUNK), position)
+        self.write_all(target, data, position)
+        return len(data)
 
     def truncate(self, descriptor: int, length: int) -> None:
         os.ftruncate(descriptor, length)
@@ -161,6 +185,29 @@ class Filesystem:
 
     def rename(self, source: str, destination: str) -> None:
         os.rename(source, destination)
+
+    def exchange(self, one: str, other: str) -> bool:
+        """Let two names change places, at once; False where the file system does not offer it."""
+        import ctypes
+
+        call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+        if call is None:
+            return False
+        paths = os.fsencode(one), os.fsencode(other)
+        if call(_AT_CWD, paths[0], _AT_CWD, paths[1], _RENAME_EXCHANGE) == 0:
+            return True
+        number = ctypes.get_errno()
+        if number in _NOT_OFFERED:
+            return False
+        raise OSError(number, os.strerror(number), one)
+
+    def link(self, source: str, destination: str) -> None:
+        """Give a file another name, which counts as much as the first (a hard link)."""
+        os.link(source, destination, follow_symlinks=False)
+
+    def link_count(self, path: str) -> int:
+        """How many names a file has."""
+        return os.lstat(path).st_nlink
 
     def unlink(self, path: str) -> None:
         os.unlink(path)

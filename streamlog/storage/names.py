@@ -25,6 +25,7 @@ BOOTSTRAP = "bootstrap.checkpoint"
 STREAMLOG_PROPERTIES = "streamlog.properties"
 STREAMLOG_LOCKS = "streamlog.locks"
 STREAMLOG_SHARED = "streamlog.shared"
+STREAMLOG_BACKUP = "streamlog.backup"
 
 # Inside a partition's folder.
 LEADER_EPOCHS = "leader-epoch-checkpoint"

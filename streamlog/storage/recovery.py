@@ -13,6 +13,7 @@ then written anew: what the page cache holds of it is not to be trusted (`rewrit
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from streamlog.errors import CorruptDirectoryError, CorruptRecordError
@@ -29,7 +30,7 @@ from streamlog.storage.partition_recovery import (
 )
 from streamlog.storage.rewriting import rewrite_unsynced
 from streamlog.storage.shared import PartitionState, SyncedEnd
-from streamlog.storage.tearing import truncate_file
+from streamlog.storage.tearing import truncate_file, unshare
 from streamlog.storage.unclean_recovery import UncleanRecovery
 
 if TYPE_CHECKING:
@@ -96,7 +97,18 @@ def recover_partition(
         ).run()
         if slot_state is not None:
             _supersede(filesystem, directory, found, slot_state)
+    _unshare_active(filesystem, directory, found.state.base_offset)
     return found
+
+
+def _unshare_active(filesystem: Filesystem, directory: str, base_offset: int) -> None:
+    """Have nobody else append to the segment that is appended to from now on.
+
+    A backup shares sealed segments; whoever loses all that followed one goes on in a copy of it.
+    """
+    path = f"{directory}/{segment_name(base_offset, LOG)}"
+    with suppress(FileNotFoundError):
+        unshare(filesystem, path)
 
 
 def _remove_hidden(

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 _TIME_ENTRY = struct.Struct(">qi")
 
 
+def last_time_entry(state: PartitionState) -> bytes:
+    """What the active segment's time index lacks at a clean end: its largest timestamp."""
+    if state.largest_timestamp <= state.last_time_index_timestamp:
+        return b""
+    relative = state.largest_timestamp_offset - state.base_offset
+    return _TIME_ENTRY.pack(state.largest_timestamp, relative)
+
+
 def settle_indexes(log: PartitionLog) -> None:
     """Give the active segment's indexes their last entry and exact length, on the disk.
 
@@ -50,9 +58,8 @@ def _settle_locked(
     filesystem: Filesystem, state: PartitionState, offset_index: int, time_index: int
 ) -> PartitionState:
     """Append the last time index entry and cut what nobody published; the state to publish."""
-    if state.largest_timestamp > state.last_time_index_timestamp:
-        relative = state.largest_timestamp_offset - state.base_offset
-        entry = _TIME_ENTRY.pack(state.largest_timestamp, relative)
+    entry = last_time_entry(state)
+    if entry:
         filesystem.write_all(time_index, entry, state.time_index_size)
         state = state._replace(
             time_index_size=state.time_index_size + len(entry),

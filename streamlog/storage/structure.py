@@ -51,7 +51,7 @@ def structure_lock(log: PartitionLog, *, wait: bool = True) -> Iterator[None]:
     """
     writer = log.writer
     with held(log, writer.lock_structure, writer.unlock_structure, wait=wait):
-        _finish_exchange_locked(log)
+        finish_exchange_locked(log)
         yield
 
 
@@ -74,7 +74,7 @@ def wait_for_exchange(log: PartitionLog) -> None:
         code, holder = writer.lock_structure()
         if code == codes.OK:
             try:
-                _finish_exchange_locked(log)
+                finish_exchange_locked(log)
             finally:
                 writer.unlock_structure()
         elif code == codes.SYSTEM_ERROR:
@@ -83,7 +83,8 @@ def wait_for_exchange(log: PartitionLog) -> None:
             check_patience(log, waited_from, holder)
 
 
-def _finish_exchange_locked(log: PartitionLog) -> None:
+def finish_exchange_locked(log: PartitionLog) -> None:
+    """Roll forward what a dead holder of the structure byte published. Idempotent."""
     if not log.state().restructuring or log._slots.is_deleted(log.slot):
         return
     finish_swaps(log._filesystem, log.directory, log.state().base_offset)

@@ -81,7 +81,10 @@ def cut_tail(filesystem: Filesystem, directory: str, base_offset: int, position:
 
 
 def truncate_file(filesystem: Filesystem, path: str, length: int, *, sync: bool) -> None:
-    """Cut a file to `length` bytes."""
+    """Cut a file to `length` bytes: this one, and none that has the same bytes elsewhere."""
+    if filesystem.link_count(path) > 1:
+        _replace_by_copy(filesystem, path, length)
+        return
     descriptor = filesystem.open(path, os.O_RDWR | os.O_NOFOLLOW)
     try:
         filesystem.truncate(descriptor, length)
@@ -98,6 +101,7 @@ def clear_behind(filesystem: Filesystem, path: str, end: int) -> None:
     it, and if only that reaches the disk before another crash, a batch that was lost once is
     back, good in every respect. The file is not synced.
     """
+    unshare(filesystem, path)
     missing = -end % _BLOCK
     if missing:
         descriptor = filesystem.open(path, os.O_RDWR | os.O_NOFOLLOW)
@@ -112,6 +116,20 @@ def clear_behind(filesystem: Filesystem, path: str, end: int) -> None:
                 filesystem.truncate(descriptor, end)
             finally:
                 filesystem.close(descriptor)
+
+
+def unshare(filesystem: Filesystem, path: str) -> None:
+    """Have a file that has another name, in a backup say, be one of its own: it is written to."""
+    if filesystem.link_count(path) > 1:
+        _replace_by_copy(filesystem, path, filesystem.file_size(path))
+
+
+def _replace_by_copy(filesystem: Filesystem, path: str, length: int) -> None:
+    """Put a synced copy of the first `length` bytes in the place of a file."""
+    copy = path + ".tmp"  # loading removes what a crash leaves of it
+    copy_range(filesystem, path, 0, length, copy)
+    filesystem.rename(copy, path)
+    filesystem.sync_directory(os.path.dirname(path))
 
 
 def copy_range(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from streamlog.testing.journal import (
     EntryChange,
+    Exchange,
     Image,
     Link,
     Operation,
@@ -185,10 +186,20 @@ class DirectoryHistory:
                 names[change.name] = change.node
             elif isinstance(change, Unlink):
                 names.pop(change.name, None)
+            elif isinstance(change, Exchange):
+                names |= _exchanged(names, change)
             else:
                 names.pop(change.source, None)
                 names[change.destination] = change.node
         return names
+
+
+def _exchanged(names: dict[str, int], change: Exchange) -> dict[str, int]:
+    """The two names, exchanged; where one of them did not survive, the other is as it was."""
+    one, other = change.one, change.other
+    if one not in names or other not in names:
+        return {}
+    return {one: names[other], other: names[one]}
 
 
 class Survivors:
@@ -238,7 +249,7 @@ class CrashDisk:
                 self.files[file].sync_failed()
             case SyncDirectory(directory):
                 self.directories[directory].sync()
-            case Link() | Unlink() | Rename():
+            case Link() | Unlink() | Rename() | Exchange():
                 if isinstance(operation, Link):
                     if operation.is_directory:
                         self.directories[operation.node] = DirectoryHistory({})

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: What can be struck. "create" is an `open` with O_CREAT, "stat" every look at a name or a size.
 CALLS = frozenset(
     "open create close pread pwrite truncate allocate fdatasync fsync list stat mkdir rmdir rename"  # noqa: SIM905
-    " unlink map lock".split()
+    " unlink link map lock".split()
 )
 
 
@@ -158,6 +158,14 @@ class FaultyFilesystem(Filesystem):
     def rename(self, source: str, destination: str) -> None:
         self._meet("rename", source)
         super().rename(source, destination)
+
+    def exchange(self, one: str, other: str) -> bool:
+        self._meet("rename", one)
+        return super().exchange(one, other)
+
+    def link(self, source: str, destination: str) -> None:
+        self._meet("link", source)
+        super().link(source, destination)
 
     def unlink(self, path: str) -> None:
         self._meet("unlink", path)

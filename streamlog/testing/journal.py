@@ -62,13 +62,21 @@ class Rename(NamedTuple):
     node: int
 
 
+class Exchange(NamedTuple):
+    """Two names of a directory changed places. Atomic."""
+
+    directory: int
+    one: str
+    other: str
+
+
 class SyncDirectory(NamedTuple):
     """The directory's names are on the disk."""
 
     directory: int
 
 
-EntryChange = Link | Unlink | Rename
+EntryChange = Link | Unlink | Rename | Exchange
 Operation = Write | Resize | Sync | SyncFailed | EntryChange | SyncDirectory
 
 

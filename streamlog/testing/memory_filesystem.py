@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 from streamlog.storage.filesystem import FileIdentity, Filesystem, ReadMap, Space
 from streamlog.testing.journal import (
     EMPTY_IMAGE,
+    Exchange,
     Image,
     Link,
     Operation,
@@ -316,6 +317,38 @@ class MemoryFilesystem(Filesystem):
         node = directory.names.pop(old)
         directory.names[new] = node
         self._record(Rename(directory.number, old, new, node.number))
+
+    def exchange(self, one: str, other: str) -> bool:
+        self._ask("rename", one)
+        folder, _, first = one.rpartition("/")
+        second = other.removeprefix(f"{folder}/")  # within one directory, like renames
+        directory = self._directory(folder)
+        names = directory.names
+        if first not in names or second not in names:
+            _fail(errno.ENOENT, one)
+        names[first], names[second] = names[second], names[first]
+        self._record(Exchange(directory.number, first, second))
+        return True
+
+    def link(self, source: str, destination: str) -> None:
+        self._ask("link", source)
+        node = self._find(source)
+        folder, _, name = destination.rpartition("/")
+        directory = self._directory(folder)
+        if not isinstance(node, _File) or name in directory.names:
+            _fail(errno.ENOENT if node is None else errno.EEXIST, source)
+        directory.names[name] = node
+        self._record(Link(directory.number, name, node.number, is_directory=False))
+
+    def link_count(self, path: str) -> int:
+        node = self._find(path)
+        if node is None:
+            _fail(errno.ENOENT, path)
+        folders, count = [self._disk.root], 0
+        for folder in folders:
+            count += sum(entry is node for entry in folder.names.values())
+            folders += [entry for entry in folder.names.values() if isinstance(entry, _Directory)]
+        return count
 
     def identity(self, target: str | int) -> FileIdentity:
         node = self._file(target) if isinstance(target, int) else self._find(target)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -70,3 +72,13 @@ def read(log: PartitionLog, offset: int = 0) -> list[tuple[int, bytes | None]]:
             position += one.size
             offset = one.next_offset
     return found
+
+
+@pytest.fixture
+def memory_path(tmp_path: Path) -> Iterator[Path]:
+    """A directory on another file system than other tests', where there is one."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="streamlog-test-", dir="/dev/shm") as path:
+        yield Path(path)

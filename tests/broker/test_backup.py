@@ -1,0 +1,429 @@
+"""A backup is the log as it was: what is in it, what it shares, where it may go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import streamlog
+from streamlog.errors import (
+    BackupDestinationError,
+    ClosedError,
+    ConfigError,
+    DirectoryInUseError,
+    LockTimeoutError,
+    ReadOnlyError,
+)
+from streamlog.storage.filesystem import OS_FILESYSTEM, Filesystem
+from streamlog.storage.names import STREAMLOG_LOCKS
+from streamlog.storage.structure import structure_lock
+from streamlog.storage.verification import verify_directory
+from streamlog.types import TopicPartition
+
+SMALL: dict[str, Any] = {"internal_segment_bytes": 1000, "index_interval_bytes": 300}
+PLACE = TopicPartition("orders", 0)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[streamlog.StreamLog]:
+    """Some segments in `orders-0` and `orders-1`, one record in `plain`, none in `empty`."""
+    with streamlog.open(tmp_path / "log", lock_timeout_ms=200) as opened:
+        opened.create_topic("orders", partitions=2, **SMALL)
+        opened.create_topic("plain", compression_type="zstd")
+        opened.create_topic("empty")
+        fill(opened, 30)
+        yield opened
+
+
+def fill(log: streamlog.StreamLog, count: int, partition: int | None = None) -> None:
+    with log.producer(enable_idempotence=True) as producer:
+        for number in range(count):
+            place = number % 2 if partition is None else partition
+            producer.send("orders", b"%d/" % number + b"x" * 200, partition=place)
+            if number % 4 == 3:
+                producer.flush()
+        producer.send("plain", b"one").result()
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "backup"
+
+
+def contents(log: streamlog.StreamLog) -> dict[str, list[tuple[int, bytes | None]]]:
+    found: dict[str, list[tuple[int, bytes | None]]] = {}
+    for name, topic in log.topics().items():
+        for partition in range(topic.partitions):
+            records = log.read(
+                name,
+                partition,
+                log.admin.list_offsets(
+                    {TopicPartition(name, partition): streamlog.OffsetSpec.EARLIEST}
+                )[TopicPartition(name, partition)].offset,
+            )
+            found[f"{name}-{partition}"] = [(one.offset, one.value) for one in records]
+    return found
+
+
+def errors(path: Path) -> list[str]:
+    return [str(found) for found in verify_directory(OS_FILESYSTEM, str(path))]
+
+
+def inode(path: Path) -> int:
+    return path.stat().st_ino
+
+
+# -------------------------------------------------------------------- what is in it
+
+
+def test_a_backup_is_a_log_that_was_closed_cleanly(log: streamlog.StreamLog, target: Path) -> None:
+    report = log.backup(target)
+    expected = contents(log)
+    topics = log.topics()
+    assert errors(target) == []
+    assert report.path == str(target)
+    assert report.ends == {
+        TopicPartition("orders", 0): 15,
+        TopicPartition("orders", 1): 15,
+        TopicPartition("plain", 0): 1,
+    }
+    with streamlog.open(target, read_only=True) as copy:
+        assert contents(copy) == expected
+    with streamlog.open(target) as copy:
+        opened = copy.engine().report
+        assert opened is not None
+        assert (opened.clean, opened.lost, opened.problems) == (True, [], [])
+        assert contents(copy) == expected
+        assert copy.topics() == topics
+        assert copy.admin.describe_producers([PLACE]) == log.admin.describe_producers([PLACE])
+        fill(copy, 10)
+    assert errors(target) == []
+    assert contents(log) == expected
+
+
+def test_nothing_has_to_be_recovered(
+    log: streamlog.StreamLog, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from streamlog.storage import recovery
+
+    log.backup(target)
+    monkeypatch.setattr(recovery, "UncleanRecovery", None)
+    with streamlog.open(target) as copy:
+        assert contents(copy) == contents(log)
+
+
+def test_what_was_deleted_stays_deleted(log: streamlog.StreamLog, target: Path) -> None:
+    log.admin.delete_records({PLACE: 11})
+    log.delete_topic("plain")
+    log.backup(target)
+    with streamlog.open(target) as copy:
+        assert "plain" not in copy.topics()
+        assert [offset for offset, _ in contents(copy)["orders-0"]] == [11, 12, 13, 14]
+    assert errors(target) == []
+    log.admin.delete_records({PLACE: 15})  # and a log that has an empty segment only
+    log.backup(target.with_name("other"))
+    with streamlog.open(target.with_name("other")) as copy:
+        assert contents(copy) == contents(log)
+        with copy.producer() as producer:
+            assert producer.send("orders", b"x", partition=0).result().offset == 15
+    assert errors(target.with_name("other")) == []
+
+
+def test_a_trimmed_metadata_log_is_backed_up(log: streamlog.StreamLog, target: Path) -> None:
+    metadata = log.engine().metadata
+    metadata.log.roll(now_ms=0)
+    log.create_topic("last")
+    assert metadata.log.log_start > 0
+    log.backup(target)
+    with streamlog.open(target) as copy:
+        assert copy.topics() == log.topics()
+    assert errors(target) == []
+
+
+def test_a_log_in_memory_is_backed_up_with_syncs(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    genuine = Filesystem.sync_directory
+    monkeypatch.setattr(
+        Filesystem, "sync_directory", lambda self, path: (synced.append(path), genuine(self, path))
+    )
+    with streamlog.open(":memory:") as log:
+        log.create_topic("orders", partitions=2, **SMALL)
+        log.create_topic("plain")
+        fill(log, 30)
+        log.backup(target)
+        expected = contents(log)
+    assert {str(target.parent), f"{target}.new", f"{target}.new/orders-0"} <= set(synced)
+    with streamlog.open(target) as copy:
+        assert contents(copy) == expected
+
+
+# -------------------------------------------------------------------- what it shares
+
+
+def test_sealed_segments_are_linked_and_nothing_else(
+    log: streamlog.StreamLog, target: Path
+) -> None:
+    report = log.backup(target)
+    linked = set()
+    for file in target.rglob("*"):
+        original = Path(log.path) / file.relative_to(target)
+        if file.is_file() and original.exists() and inode(file) == inode(original):
+            linked.add(str(file.relative_to(target)))
+    logs = sorted(Path(log.path).glob("orders-*/*.log"))
+    sealed = {
+        str(each.relative_to(log.path))
+        for each, following in pairwise(logs)
+        if each.parent == following.parent
+    }
+    assert linked == sealed
+    assert report.segments_linked == len(sealed) > 4
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_a_second_backup_copies_what_is_new(
+    log: streamlog.StreamLog, target: Path, link: bool
+) -> None:
+    first = log.backup(target, link=link)
+    fill(log, 10, partition=0)
+    inodes = {file.relative_to(target): inode(file) for file in target.glob("orders-*/*.log")}
+    second = log.backup(target, link=link)
+    kept = [
+        each
+        for each, number in inodes.items()
+        if (target / each).exists() and inode(target / each) == number
+    ]
+    assert len(kept) > 4
+    if not link:
+        assert second.segments_linked == len(kept)
+        assert first.segments_linked == 0
+        # The segments that were the active ones, those since, and the metadata log's.
+        new = [each for each in target.glob("*/*.log") if each.relative_to(target) not in kept]
+        assert second.segments_copied == len(new)
+        assert second.bytes_copied < first.bytes_copied
+    with streamlog.open(target) as copy:
+        assert contents(copy) == contents(log)
+    assert errors(target) == []
+
+
+def test_on_another_file_system_everything_is_copied_once(
+    log: streamlog.StreamLog, memory_path: Path
+) -> None:
+    target = memory_path / "backup"
+    first = log.backup(target)
+    if os.stat(memory_path).st_dev != os.stat(log.path).st_dev:
+        assert first.segments_linked == 0
+    second = log.backup(target)
+    assert second.segments_linked >= first.segments_linked
+    assert second.segments_linked + second.segments_copied == first.segments_copied + (
+        first.segments_linked
+    )
+    assert errors(target) == []
+    with streamlog.open(target) as copy:
+        assert contents(copy) == contents(log)
+    third = log.backup(target)  # it was opened for writing: what it has is believed no more
+    assert third.segments_linked == first.segments_linked
+    assert errors(target) == []
+
+
+def test_where_nothing_can_be_linked_everything_is_copied(
+    log: streamlog.StreamLog, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(self: Filesystem, source: str, destination: str) -> None:
+        raise PermissionError(1, "Operation not permitted", destination)
+
+    def copy_file_range(*_: Any) -> int:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(Filesystem, "link", link)
+    monkeypatch.setattr(os, "copy_file_range", copy_file_range)
+    for _ in range(2):
+        report = log.backup(target)
+        assert (report.segments_linked, report.bytes_linked) == (0, 0)
+    assert errors(target) == []
+    with streamlog.open(target) as copy:
+        assert contents(copy) == contents(log)
+
+
+def test_what_went_from_the_log_goes_from_the_backup(
+    log: streamlog.StreamLog, target: Path
+) -> None:
+    log.backup(target)
+    before = len(list(target.glob("orders-0/*.log")))
+    log.admin.delete_records({PLACE: 11})
+    log.delete_topic("plain")
+    log.backup(target)
+    assert len(list(target.glob("orders-0/*.log"))) < before
+    assert not (target / "plain-0").exists()
+    assert sorted(each.name for each in target.parent.iterdir()) == ["backup", "log"]
+
+
+def test_without_an_exchange_of_names_two_renames_serve(
+    log: streamlog.StreamLog, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Filesystem, "exchange", lambda *_: False)
+    log.backup(target)
+    fill(log, 4)
+    log.backup(target)
+    with streamlog.open(target, read_only=True) as copy:
+        assert contents(copy) == contents(log)
+    assert sorted(each.name for each in target.parent.iterdir()) == ["backup", "log"]
+    # Whoever did it died between the two: the former one is put back, and replaced.
+    target.rename(f"{target}.old")
+    (target.parent / "backup.new").mkdir()
+    (target.parent / "backup.new" / "half").write_text("x")
+    report = log.backup(target)
+    assert report.segments_linked > 4
+    assert sorted(each.name for each in target.parent.iterdir()) == ["backup", "log"]
+
+
+# -------------------------------------------------------------------- where it may go
+
+
+@pytest.mark.parametrize("where", [".", "inside", "orders-0/inside", ".."])
+def test_a_backup_and_its_log_lie_apart(log: streamlog.StreamLog, where: str) -> None:
+    before = sorted(Path(log.path).parent.rglob("*"))
+    with pytest.raises(BackupDestinationError):
+        log.backup(Path(log.path) / where)
+    assert sorted(Path(log.path).parent.rglob("*")) == before
+
+
+def make_file(target: Path) -> None:
+    target.write_text("x")
+
+
+def make_other_directory(target: Path) -> None:
+    target.mkdir()
+    (target / "letter.txt").write_text("x")
+
+
+def make_other_log(target: Path) -> None:
+    streamlog.open(target).close()
+
+
+def make_other_backup(target: Path) -> None:
+    with streamlog.open(":memory:") as other:
+        other.backup(target)
+
+
+def make_copy(target: Path) -> None:
+    shutil.copytree(target.parent / "log", target)
+
+
+@pytest.mark.parametrize(
+    "make", [make_file, make_other_directory, make_other_log, make_other_backup, make_copy]
+)
+def test_what_is_something_else_is_left_alone(
+    log: streamlog.StreamLog, target: Path, make: Any
+) -> None:
+    make(target)
+    before = files_of(target)
+    with pytest.raises(BackupDestinationError) as raised:
+        log.backup(target)
+    assert raised.value.path == str(target)
+    assert files_of(target) == before
+    assert not target.with_name("backup.new").exists()
+
+
+def files_of(path: Path) -> dict[str, bytes]:
+    if path.is_file():
+        return {"": path.read_bytes()}
+    return {str(each): each.read_bytes() for each in path.rglob("*") if each.is_file()}
+
+
+def test_a_backup_that_has_records_of_its_own_is_left_alone(
+    log: streamlog.StreamLog, target: Path
+) -> None:
+    log.backup(target)
+    with streamlog.open(target) as copy:
+        fill(copy, 1)
+    with pytest.raises(BackupDestinationError, match="opened and changed"):
+        log.backup(target)
+    (target / STREAMLOG_LOCKS).unlink()
+    with pytest.raises(BackupDestinationError, match="opened and changed"):
+        log.backup(target)
+
+
+def test_a_backup_to_which_something_was_added_is_left_alone(
+    log: streamlog.StreamLog, target: Path
+) -> None:
+    log.backup(target)
+    (target / "notes.txt").write_text("x")
+    with pytest.raises(BackupDestinationError, match=r"notes\.txt"):
+        log.backup(target)
+    assert (target / "notes.txt").read_text() == "x"
+
+
+@pytest.mark.parametrize("manifest", [b"", b"{}", b'{"format": 2}', b"\xff"])
+def test_a_manifest_that_makes_no_sense_is_not_believed(
+    log: streamlog.StreamLog, target: Path, manifest: bytes
+) -> None:
+    log.backup(target)
+    (target / "streamlog.backup").write_bytes(manifest)
+    with pytest.raises(BackupDestinationError, match=r"streamlog\.backup"):
+        log.backup(target)
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_backup_that_is_open_is_left_alone(
+    log: streamlog.StreamLog, target: Path, read_only: bool
+) -> None:
+    log.backup(target)
+    with streamlog.open(target, read_only=read_only) as copy:
+        with pytest.raises(DirectoryInUseError):
+            log.backup(target)
+        assert contents(copy) == contents(log)
+    log.backup(target)
+
+
+def test_an_empty_directory_is_a_place(log: streamlog.StreamLog, target: Path) -> None:
+    target.mkdir()
+    log.backup(target)
+    log.backup(target.parent / "new" / "deep" / "backup")
+    assert errors(target) == []
+    assert errors(target.parent / "new" / "deep" / "backup") == []
+
+
+def test_who_may_not_back_up(log: streamlog.StreamLog, target: Path) -> None:
+    with pytest.raises(ConfigError):
+        log.backup("")
+    path = log.path
+    log.close()
+    with pytest.raises(ClosedError):
+        log.backup(target)
+    with streamlog.open(path, read_only=True) as reader, pytest.raises(ReadOnlyError):
+        reader.backup(target)
+    assert not target.exists()
+
+
+def test_whoever_holds_a_partition_is_waited_for(log: streamlog.StreamLog, target: Path) -> None:
+    held = log.engine().partition("orders", 1)
+    for hold in (structure_lock(held), held.locked()):
+        with hold, pytest.raises(LockTimeoutError) as raised:
+            log.backup(target)
+        assert (raised.value.topic, raised.value.partition) == ("orders", 1)
+        assert raised.value.pid == os.getpid()
+    assert sorted(each.name for each in target.parent.iterdir()) == ["log"]
+    log.backup(target)
+
+
+def test_progress_ends_at_the_whole(log: streamlog.StreamLog, target: Path) -> None:
+    told: list[tuple[int, int]] = []
+    report = log.backup(target, progress=lambda *now: told.append(now))
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1] >= report.bytes_linked
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        log.backup(target, progress=interrupt)
+    assert sorted(each.name for each in target.parent.iterdir()) == ["backup", "log"]
+    assert errors(target) == []

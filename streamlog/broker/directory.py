@@ -59,6 +59,13 @@ _OWN_FILES = frozenset(
 )
 
 
+_REMEDIES = {
+    errno.EROFS: "read_only=True opens it",
+    errno.EACCES: "its files are another user's: open it as that one, or have them made with a "
+    "mode= that lets a group in (0o660) or lets others read (0o644), for read_only=True",
+}
+
+
 class Place(msgspec.Struct, frozen=True):
     """Where a directory lies and what its file system can be trusted with.
 
@@ -89,23 +96,24 @@ def find_place(
     `UnsupportedFeatureError` for writing to a network file system, and `OSError`.
     """
     path = os.path.realpath(path)
-    if not filesystem.exists(path):
-        if read_only or not create:
-            raise NotALogDirectoryError(
-                f"{path} does not exist" + ("" if read_only else " and create=False"),
-                path=path,
-                errno=errno.ENOENT,
-            )
-        make_directories(filesystem, path, directory_mode(mode))
-    if not filesystem.is_directory(os.path.realpath(path)):
-        raise NotALogDirectoryError(f"{path} is not a directory", path=path, errno=errno.ENOTDIR)
-    kind = filesystem.kind(path)
+    is_there = filesystem.exists(path)
+    if not is_there and (read_only or not create):
+        raise NotALogDirectoryError(
+            f"{path} does not exist" + ("" if read_only else " and create=False"),
+            path=path,
+            errno=errno.ENOENT,
+        )
+    kind = filesystem.kind(_first_that_exists(filesystem, path))
     if file_systems.is_network(kind) and not read_only:
         raise UnsupportedFeatureError(
             f"{path} is on a network file system ({kind}), where neither locks nor syncs keep "
             "what streamlog promises; use a local disk, or read_only=True",
             feature=kind,
         )
+    if not is_there:
+        make_directories(filesystem, path, directory_mode(mode))
+    if not filesystem.is_directory(path):
+        raise NotALogDirectoryError(f"{path} is not a directory", path=path, errno=errno.ENOTDIR)
     return Place(
         path=path,
         kind=kind,
@@ -215,6 +223,8 @@ def translate_os_error(error: OSError, path: str) -> OSError:
     text = f"{path}: {error.strerror}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(f"{text}; nothing was promised yet", path=path, errno=error.errno)
+    if error.errno in _REMEDIES:
+        text = f"{text}; {_REMEDIES[error.errno]}"
     return InputOutputError(text, path=path, errno=error.errno)
 
 
@@ -223,6 +233,12 @@ def _draw(random: bytes) -> str:
     while (drawn := Uuid.from_random(random)) is None:
         random = random[1:] + bytes([(random[0] + 1) & 0xFF])
     return str(drawn)
+
+
+def _first_that_exists(filesystem: Filesystem, path: str) -> str:
+    while not filesystem.exists(path):
+        path = os.path.dirname(path)
+    return path
 
 
 def make_directories(filesystem: Filesystem, path: str, mode: int) -> None:

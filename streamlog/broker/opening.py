@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from streamlog.clock import Clock
     from streamlog.storage.filesystem import Filesystem
 
+_WORDS = struct.Struct("=16q")
+
 
 class Opening(msgspec.Struct):
     """A directory whose lock is held and whose shared files are open.
@@ -92,7 +94,7 @@ def open_directory(
         files.append(_open_own(filesystem, place.path, names.STREAMLOG_LOCKS, alone, mode))
         files.append(_open_own(filesystem, place.path, names.STREAMLOG_SHARED, alone, mode))
         if not alone:
-            check_company(filesystem, place.path, files[1])
+            _check_company(filesystem, place.path, *files)
         else:
             lock.wait_for_the_dead(files[0])
             if not is_same_file(filesystem, files[1], shared.KNOWN_FORMATS):
@@ -159,7 +161,8 @@ def _begin_recovery(opening: Opening) -> None:
     opening.meta = read_or_make_identity(filesystem, path, os.urandom(32), mode=opening.mode)
     write_format(filesystem, path, mode=opening.mode)
     identity = filesystem.identity(opening.shared_descriptor)
-    state.initialize_header(boot_id, identity.device, identity.inode)
+    locks_inode = filesystem.identity(opening.locks_descriptor).inode
+    state.initialize_header(boot_id, identity.device, identity.inode, locks_inode)
     if opening.clean:
         filesystem.unlink(f"{path}/{names.CLEAN}")
     # One sync for all of it: from here on a crash is an unclean end of this directory.
@@ -173,7 +176,7 @@ def is_same_file(
 
     Of another format it is nobody's, but for who is alone and knows that layout (`formats`).
     """
-    words = struct.unpack("6q", filesystem.pread(descriptor, 48, 0).ljust(48, b"\0"))
+    words = _header(filesystem, descriptor)
     identity = filesystem.identity(descriptor)
     place = (words[shared.HEADER_DEVICE], words[shared.HEADER_INODE])
     enough = identity.size >= shared.HEADER_SIZE + shared.SLOT_SIZE
@@ -181,9 +184,10 @@ def is_same_file(
     return enough and known and place == (identity.device, identity.inode)
 
 
-def check_company(filesystem: Filesystem, path: str, descriptor: int) -> None:
-    """Raise `DirectoryInUseError` unless the shared file is that of the processes beside us."""
-    number = struct.unpack("2q", filesystem.pread(descriptor, 16, 0).ljust(16, b"\0"))[1]
+def _check_company(filesystem: Filesystem, path: str, locks: int, descriptor: int) -> None:
+    """Raise `DirectoryInUseError` unless both files are those of the processes beside us."""
+    words = _header(filesystem, descriptor)
+    number = words[shared.HEADER_FORMAT]
     if not is_same_file(filesystem, descriptor, shared.ANY_FORMAT):
         raise removed_by_hand(path, names.STREAMLOG_SHARED)
     if number != FORMAT:
@@ -195,6 +199,13 @@ def check_company(filesystem: Filesystem, path: str, descriptor: int) -> None:
             found=number,
             known=FORMAT,
         )
+    if words[shared.HEADER_LOCKS_INODE] != filesystem.identity(locks).inode:
+        raise removed_by_hand(path, names.STREAMLOG_LOCKS)
+
+
+def _header(filesystem: Filesystem, descriptor: int) -> tuple[int, ...]:
+    """The first words of a shared file, zeros where it is shorter."""
+    return _WORDS.unpack(filesystem.pread(descriptor, _WORDS.size, 0).ljust(_WORDS.size, b"\0"))
 
 
 def _open_own(filesystem: Filesystem, path: str, name: str, alone: bool, mode: int) -> int:

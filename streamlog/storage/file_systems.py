@@ -79,7 +79,8 @@ def refine(kind: str, mounts: str, path: str) -> str:
     """`kind` of `path`, a resolved one, with what `/proc/self/mountinfo` adds to it."""
     found, options = _mount_of(mounts, path)
     if kind == OVERLAY:
-        return VOLATILE_OVERLAY if "volatile" in options else kind
+        is_volatile = "volatile" in options or "fsync=volatile" in options
+        return VOLATILE_OVERLAY if is_volatile else kind
     program = found.removeprefix("fuseblk").removeprefix(FUSE).lstrip(".")
     return f"{FUSE}.{program}" if program else FUSE
 

@@ -44,6 +44,7 @@ HEADER_RECOVERER = 9
 HEADER_HOUSEKEEPER = 10  # pid of who did the last round of housekeeping, or is doing one
 HEADER_RETENTION_MS = 11  # when retention was last applied, monotonic; 0 for never
 HEADER_CLEANING_MS = 12  # when compacted topics were last cleaned, likewise
+HEADER_LOCKS_INODE = 13  # of the `streamlog.locks` that its processes lock
 BELL_BYTE = 128  # a 4-byte word, a futex
 WAITERS_BYTE = 132  # a 4-byte flag: somebody may be waiting on the bell
 

@@ -66,7 +66,7 @@ class SharedState:
             words[shared.HEADER_SLOT_COUNT],
         )
 
-    def initialize_header(self, boot_id: bytes, device: int, inode: int) -> None:
+    def initialize_header(self, boot_id: bytes, device: int, inode: int, locks_inode: int) -> None:
         """Say whose file this is; the state stays what it was. For who is alone."""
         words = self.map.words
         if _TWO_WORDS.pack(*words[shared.HEADER_BOOT_ID : shared.HEADER_BOOT_ID + 2]) != boot_id:
@@ -77,6 +77,7 @@ class SharedState:
         words[shared.HEADER_BOOT_ID], words[shared.HEADER_BOOT_ID + 1] = _TWO_WORDS.unpack(boot_id)
         words[shared.HEADER_DEVICE] = device
         words[shared.HEADER_INODE] = inode
+        words[shared.HEADER_LOCKS_INODE] = locks_inode
 
     def set_header_state(self, state: int) -> None:
         self.map.words[shared.HEADER_STATE] = state

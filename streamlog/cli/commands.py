@@ -24,6 +24,7 @@ COMMANDS = {
     "dump": "show what is in the files: batches, records, index entries",
     "verify": "check every batch, index and checkpoint; change nothing",
     "backup": "copy a whole log at one instant, while others write to it",
+    "serve": "let Kafka's clients in, over the network of this machine",
     "completion": "print what lets bash, zsh or fish complete commands",
 }
 GROUPS = {

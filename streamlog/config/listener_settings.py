@@ -8,6 +8,7 @@ brokers and not of this library, retention for seven days, as settings of their 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -93,9 +94,15 @@ class ListenerConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_connections: int
 
     @classmethod
-    def from_settings(cls, given: Mapping[str, object], *, text: bool = False) -> ListenerConfig:
+    def from_settings(cls, given: Mapping[str, object]) -> ListenerConfig:
         """Check `given` and fill in the defaults. Raises `ConfigError` and its subclasses."""
-        return cls(**parse_settings(LISTENER_SETTINGS, given, text=text))
+        return cls(**parse_settings(LISTENER_SETTINGS, given))
+
+
+def parse_listener_settings(given: Mapping[str, str]) -> dict[str, Any]:
+    """The keywords of `listen()` for settings that are text. Raises as `from_settings` does."""
+    resolved = parse_settings(LISTENER_SETTINGS, given, text=True)
+    return {name: resolved[name] for name in given}
 
 
 def describe_listener_settings(config: ListenerConfig) -> dict[str, ConfigEntry]:

@@ -185,7 +185,8 @@ class Connection(asyncio.BufferedProtocol):
         self._send(request, await body)
 
     def _answering_ended(self, task: asyncio.Task[None]) -> None:
-        self._task = None
+        if self._task is task:
+            self._task = None
         if task.cancelled():
             return
         error = task.exception()

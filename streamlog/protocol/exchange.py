@@ -55,7 +55,7 @@ class Response(NamedTuple):
 
 
 def decode_request(frame: Buffer, offer: Offer | None = None) -> Request:
-    """The request that fills `frame`; `records` in it are views of it.
+    """The request that `frame` begins with; `records` in it are views of it.
 
     `UnsupportedVersionError` when it is not in `offer` (`offered()`), `ProtocolError` when there
     is no header, `SchemaError` when the bytes do not fit. Kafka closes the connection each time.
@@ -78,7 +78,8 @@ def decode_request(frame: Buffer, offer: Offer | None = None) -> Request:
         )
     header_version = api.request_header_version(version)
     header, position = message("RequestHeader").decode(frame, header_version)
-    body = api.request.decode_whole(frame, version, position) if is_readable else None
+    # Bytes behind the body are passed over, as by Kafka: librdkafka sends some with Metadata 13.
+    body = api.request.decode(frame, version, position)[0] if is_readable else None
     return Request(api, version, header.correlation_id, header.client_id, body)
 
 

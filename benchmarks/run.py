@@ -39,6 +39,7 @@ _QUESTIONS = (
     "settings",
     "first_record",
     "open_many",
+    "command_line",
     "recover",
     "memory",
     "idle",

@@ -12,7 +12,7 @@ from streamlog.cli.moments import TIME_FORMS, Moment, Offset, Position, end_posi
 from streamlog.cli.opening import chosen_partitions, chosen_topics, open_for_reading
 from streamlog.cli.options import WHERE, add_directory, add_null, add_partitions, add_topics
 from streamlog.cli.output import Output
-from streamlog.errors import ConfigError
+from streamlog.errors import ConfigError, UnknownTopicError
 
 if TYPE_CHECKING:
     from streamlog.cli.outgoing import Format
@@ -26,7 +26,7 @@ record is a line. Nothing is changed; the directory may be in use.
 """
 EPILOG = f"""\
 Without --follow the partitions are read one after the other, each in its order. With --follow
-they take turns, and Ctrl-C ends it.
+they take turns, and Ctrl-C ends it; topics that are created later are not seen.
 
 WHERE is earliest, latest, an offset (of one partition), or a time: that of the first record at or
 after {TIME_FORMS}.
@@ -153,11 +153,14 @@ def _follow(log: StreamLog, arguments: argparse.Namespace, output: Output, shape
 def _open_consumer(log: StreamLog, arguments: argparse.Namespace) -> Consumer:
     start: Position = arguments.start
     reset = "latest" if start == "latest" else "earliest"
+    topics = chosen_topics(log, arguments.topics)
+    if not topics:
+        raise UnknownTopicError("there is no topic yet whose records could come")
     if arguments.partitions is None:
-        consumer = log.consumer(*chosen_topics(log, arguments.topics), auto_offset_reset=reset)
+        consumer = log.consumer(*topics, auto_offset_reset=reset)
     else:
         consumer = log.consumer(auto_offset_reset=reset)
-        consumer.assign(chosen_partitions(log, arguments.topics, arguments.partitions))
+        consumer.assign(chosen_partitions(log, topics, arguments.partitions))
     if isinstance(start, Offset):
         for partition in consumer.assignment():
             consumer.seek(partition, start.offset)

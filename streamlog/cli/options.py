@@ -5,13 +5,15 @@ What stands for a value (`metavar`) also says how a shell completes it: see `com
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, BooleanOptionalAction, Namespace, _ActionsContainer
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from typing import TYPE_CHECKING
 
 from streamlog.cli.arguments import mapping_of, natural, pair
 from streamlog.errors import ConfigError
 
 if TYPE_CHECKING:
+    from argparse import _ActionsContainer
+
     from streamlog.config.alterations import AlterConfigOp
 
 DIRECTORY, FILE, DIRECTORY_OR_FILE = "DIRECTORY", "FILE", "DIRECTORY|FILE"

@@ -252,3 +252,45 @@ def test_where_reading_ends(run: Run, directory: Path) -> None:
     assert read("--until", "2023-11-14T22:13:22") == ['{"n": 0}', '{"n": 1}']
     assert len(read("--until", "latest")) == len(read("--until", "-0s")) == 40
     assert read("--from", "-1h") == []
+
+
+def test_a_directory_without_topics(run: Run, tmp_path: Path) -> None:
+    streamlog.open(tmp_path / "d").close()
+    assert run("consume", tmp_path / "d")[:2] == (0, "")
+    done = run("consume", tmp_path / "d", "--follow")
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert run("offsets", tmp_path / "d").lines == ["TOPIC  PARTITION  EARLIEST  LATEST"]
+
+
+def test_records_without_a_partition_of_their_own_follow_their_key(
+    run: Run, tmp_path: Path
+) -> None:
+    """As the library's producer has it, whether they are sent together or one by one."""
+    text = b"".join(b"k%d:v\n" % number for number in range(50))
+    command = ("produce", tmp_path / "d", "t", "--create", "--partitions", "5")
+    run(*command, "--key-separator", ":", stdin=text)
+    run(*command, "--key-separator", ":", "--header", "a=b", stdin=text)
+    found = run("consume", tmp_path / "d", "t", "--json").objects
+    places = {(each["key"], each["partition"]) for each in found}
+    assert (len(found), len(places)) == (100, 50)
+    assert {each["partition"] for each in found} == set(range(5))
+
+
+@pytest.mark.parametrize("form", ["lines", "json", "csv"])
+def test_records_come_through_a_pipe_as_they_are_written(
+    spawn: Spawn, directory: Path, form: str
+) -> None:
+    """Each record is there before the next one is written: nothing waits for a full buffer."""
+    shapes = {"lines": b"%b\n", "json": b'{"value": "%b"}\n', "csv": b"%b\n"}
+    reader = spawn("consume", directory, "odd", "--follow", "--from", "@4000")
+    writer = spawn("produce", directory, "odd", "--format", form)
+    assert writer.stdin is not None
+    assert reader.stdout is not None
+    if form == "csv":
+        writer.stdin.write(b"value\n")
+    for value in (b"one", b"two", b"three"):
+        writer.stdin.write(shapes[form] % value)
+        writer.stdin.flush()
+        assert reader.stdout.readline() == value + b"\n"
+    writer.communicate(timeout=30)
+    assert writer.returncode == 0

@@ -114,6 +114,23 @@ def test_the_overview_needs_no_argparse() -> None:
     assert not {module_of(command) for command in COMMANDS} & loaded
 
 
+def test_listing_topics_loads_no_clients(directory: Path) -> None:
+    code = (
+        "import sys; from streamlog.cli import main; main(['topics', 'list', sys.argv[1]]);"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(directory)],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = set(done.stderr.split())
+    late = {"asyncio", "csv", "difflib", "json", "logging", "subprocess", "zstandard"}
+    late |= {f"streamlog.clients.{name}" for name in ("producer", "consumer", "sender")}
+    assert loaded & late == set()
+    commands = {module_of(command) for command in COMMANDS}
+    assert loaded & commands == {"streamlog.cli.topics_list"}
+
+
 def test_an_error_that_is_nobodys_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> int:
         raise ZeroDivisionError

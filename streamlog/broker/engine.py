@@ -62,6 +62,9 @@ class Engine(TopicOperations):
     `ForkedHandleError` (`is_foreign`) until it opens the directory itself.
     """
 
+    #: Whether looking for news reads files, since nobody publishes them to this process.
+    looks_at_files = False
+
     def __init__(self, opening: Opening, config: OpenConfig) -> None:
         self.place: Place = opening.place
         self.filesystem: Filesystem = opening.filesystem

@@ -41,6 +41,8 @@ _LONGEST_PAUSE_SECONDS = 0.05
 class ReadOnlyEngine(Engine):
     """An engine that refuses every change with `ReadOnlyError`."""
 
+    looks_at_files = True
+
     def _enter(self) -> None:
         self._watch = StateWatch(self._opening)
         self._watch.add(Uuid.ONE, 0, METADATA_FOLDER)

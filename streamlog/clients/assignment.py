@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from streamlog.broker.list_offsets import check_position
-from streamlog.clients.positions import NO_POSITION, AssignedPartition, PositionTable
+from streamlog.clients.flows import Flow, call
+from streamlog.clients.positions import NO_EPOCH, NO_POSITION, AssignedPartition, PositionTable
 from streamlog.errors import LogTruncatedError, OffsetOutOfRangeError, UsageError
 from streamlog.types import TopicPartition
 
@@ -28,10 +30,9 @@ class Assignment:
         self._metadata_end = -1
         self.table = PositionTable()
 
-    def follow(self, subscription: Subscription | None) -> None:
-        """Read what `subscription` wants; every position is resolved before this returns."""
-        end = self._published_metadata_end()
-        table = PositionTable(self._resolve(subscription))
+    def follow(self, subscription: Subscription | None) -> Flow[None]:
+        """Read what `subscription` wants; every position is resolved when this is over."""
+        table, end = yield from call(partial(self._resolve, subscription))
         self.table, self._subscription, self._metadata_end = table, subscription, end
         for index in range(len(table)):
             self._reset(index)
@@ -45,10 +46,9 @@ class Assignment:
         """Whether the metadata changed since; one load when it did not."""
         return self._engine.metadata_end() != self._metadata_end
 
-    def refresh(self) -> None:
+    def refresh(self) -> Flow[None]:
         """Take over what changed: new partitions and topics, deleted ones, leader epochs."""
-        end = self._published_metadata_end()
-        table = PositionTable(self._resolve(self._subscription))
+        table, end = yield from call(partial(self._resolve, self._subscription))
         new = table.carry_over(self.table)
         self.table, self._metadata_end = table, end
         for index in new:
@@ -60,9 +60,12 @@ class Assignment:
         """The log of one partition of the table."""
         return self.table.partitions[index].log
 
-    def _resolve(self, subscription: Subscription | None) -> list[AssignedPartition]:
+    def _resolve(self, subscription: Subscription | None) -> tuple[PositionTable, int]:
+        """A table of what `subscription` wants now, and the end of the metadata it follows."""
+        self._engine.refresh()
+        end = self._engine.metadata.next_offset
         if subscription is None:
-            return []
+            return PositionTable(), end
         with self._engine.metadata.lock:  # no topic changes between its name and its log
             topics = self._engine.topics()
             assigned = []
@@ -71,11 +74,7 @@ class Assignment:
                 topic_id = topics[partition.topic].topic_id
                 epoch = log.state().leader_epoch
                 assigned.append(AssignedPartition(partition, topic_id, log, epoch))
-        return assigned
-
-    def _published_metadata_end(self) -> int:
-        self._engine.refresh()
-        return self._engine.metadata.next_offset
+        return PositionTable(assigned), end
 
     # Positions
 
@@ -87,13 +86,13 @@ class Assignment:
         """Go on from the offset that the next record gets."""
         self.table.confirm(index, self.log(index).high_watermark)
 
-    def check_all(self) -> None:
+    def check_all(self) -> Flow[None]:
         """Hold every position against its log that was set since the last time."""
         for index in sorted(self.table.unchecked):
             if not self.table.is_paused(index):
-                self.check(index)
+                yield from self.check(index)
 
-    def check(self, index: int) -> None:
+    def check(self, index: int) -> Flow[None]:
         """Hold a position against the log, and reset one that fell behind the log's start.
 
         A position in a lost tail is never papered over: `LogTruncatedError`, whatever
@@ -104,7 +103,8 @@ class Assignment:
         start, end = log.log_start, log.log_end
         if offset > end:
             raise _truncated(partition, offset, end)
-        check_position(log, offset, self.table.epochs[index])
+        if self.table.epochs[index] != NO_EPOCH:
+            yield from call(partial(check_position, log, offset, self.table.epochs[index]))
         if start <= offset:
             self.table.confirm(index, offset)
         elif self._auto_offset_reset == "none":

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self, TypeVar
 
 from streamlog.clients import offsets
 from streamlog.clients.fetcher import Fetcher
+from streamlog.clients.flows import Flow, call, run, synchronous
 from streamlog.clients.forking import watch_forks
 from streamlog.clients.guard import Guard
-from streamlog.clients.polling import Polling
+from streamlog.clients.polling import Polling, Run
 from streamlog.clients.positions import NO_EPOCH
 from streamlog.clients.subscription import (
     AssignedPartitions,
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from streamlog.clients.record_streams import PartitionBatch
     from streamlog.config import ConsumerConfig
     from streamlog.record.kernel import Record
+
+R = TypeVar("R")
 
 _NO_GROUP = (
     "this consumer has no group, so there is nowhere to commit to: keep position() yourself; "
@@ -47,7 +51,13 @@ class Consumer:
     `SerializationError` when a deserializer failed; the position then stays before that record.
     """
 
-    def __init__(self, engine: Engine, topics: Iterable[str], config: ConsumerConfig) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        topics: Iterable[str],
+        config: ConsumerConfig,
+        guard: Guard | None = None,
+    ) -> None:
         if config.isolation_level != "read_uncommitted":
             raise UnsupportedFeatureError(
                 f"isolation_level={config.isolation_level!r} is not supported: this version has "
@@ -56,7 +66,7 @@ class Consumer:
             )
         self._engine = engine
         self._config = config
-        self._guard = Guard("consumer")
+        self._guard = Guard("consumer") if guard is None else guard
         self._fetcher = Fetcher(engine, config, self._guard)
         self._stream = self._fetcher.open_stream()
         self._polling = Polling(self._fetcher, self._stream)
@@ -75,25 +85,30 @@ class Consumer:
     def __next__(self) -> Record:
         return next(self._stream)
 
-    def poll(self, timeout_ms: float | None = None, max_records: int | None = None) -> list[Record]:
+    @synchronous
+    def poll(
+        self, timeout_ms: float | None = None, max_records: int | None = None
+    ) -> Flow[list[Record]]:
         """The next records, in the order of each partition; as soon as there is one.
 
         `timeout_ms` None waits, 0 does not; an empty list when nothing came in time. At most
         `max_records`, or the setting `max_poll_records`.
         """
-        runs = self._poll(timeout_ms, max_records)
+        runs = yield from self._poll(timeout_ms, max_records)
         return runs[0][1] if len(runs) == 1 else [each for _, run in runs for each in run]
 
+    @synchronous
     def poll_by_partition(
         self, timeout_ms: float | None = None, max_records: int | None = None
-    ) -> dict[TopicPartition, list[Record]]:
+    ) -> Flow[dict[TopicPartition, list[Record]]]:
         """The same as `poll()`, by partition."""
         found: dict[TopicPartition, list[Record]] = {}
-        for partition, run in self._poll(timeout_ms, max_records):
-            found.setdefault(partition, []).extend(run)
+        for partition, records in (yield from self._poll(timeout_ms, max_records)):
+            found.setdefault(partition, []).extend(records)
         return found
 
-    def poll_batches(self, timeout_ms: float | None = None) -> list[PartitionBatch]:
+    @synchronous
+    def poll_batches(self, timeout_ms: float | None = None) -> Flow[list[PartitionBatch]]:
         """The next whole record batches of one partition, without decoding or copying them.
 
         Views of the file, about `max_partition_fetch_bytes` together, CRC checked unless
@@ -101,23 +116,20 @@ class Consumer:
         records. They stay valid for as long as they are kept. The position moves behind the last
         of them. Control batches are left out.
         """
-        with self._guard:
-            return self._polling.batches(_seconds(timeout_ms))
+        return (yield from self._polling.batches(_seconds(timeout_ms)))
 
-    def _poll(
-        self, timeout_ms: float | None, max_records: int | None
-    ) -> list[tuple[TopicPartition, list[Record]]]:
+    def _poll(self, timeout_ms: float | None, max_records: int | None) -> Flow[list[Run]]:
         limit = self._config.max_poll_records if max_records is None else max_records
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             raise ConfigError(f"max_records must be an integer from 1 up, not {limit!r}")
-        with self._guard:
-            return self._polling.records(limit, _seconds(timeout_ms))
+        return (yield from self._polling.records(limit, _seconds(timeout_ms)))
 
     # What is read
 
+    @synchronous
     def subscribe(
         self, topics: Iterable[str] | str | None = None, *, pattern: str | None = None
-    ) -> None:
+    ) -> Flow[None]:
         """Read all partitions of these topics, or of those whose whole name matches `pattern`.
 
         Partitions and matching topics that are added later are read from their beginning.
@@ -125,66 +137,72 @@ class Consumer:
         """
         if (topics is None) == (pattern is None):
             raise ConfigError("subscribe() takes either topics or a pattern")
-        with self._guard:
-            if pattern is not None:
-                self._fetcher.follow(TopicPattern(pattern))
-            else:
-                names = [topics] if isinstance(topics, str) else topics or []
-                self._fetcher.follow(NamedTopics(names, self._engine.topic))
+        if pattern is not None:
+            yield from self._fetcher.follow(TopicPattern(pattern))
+        else:
+            names = [topics] if isinstance(topics, str) else list(topics or ())
+            named = yield from call(partial(NamedTopics, names, self._engine.topic))
+            yield from self._fetcher.follow(named)
 
-    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+    @synchronous
+    def assign(self, partitions: Iterable[TopicPartition]) -> Flow[None]:
         """Read exactly these partitions; replaces what was read before.
 
         Raises `UnknownTopicError`.
         """
-        with self._guard:
-            self._fetcher.follow(AssignedPartitions(partitions, self._engine.topic))
+        wanted = list(partitions)
+        assigned = yield from call(partial(AssignedPartitions, wanted, self._engine.topic))
+        yield from self._fetcher.follow(assigned)
 
-    def unsubscribe(self) -> None:
+    @synchronous
+    def unsubscribe(self) -> Flow[None]:
         """Read nothing any more."""
-        with self._guard:
-            self._fetcher.follow(None)
+        yield from self._fetcher.follow(None)
 
-    def subscription(self) -> frozenset[str]:
+    @synchronous
+    def subscription(self) -> Flow[frozenset[str]]:
         """The topics that are read."""
-        return frozenset(partition.topic for partition in self.assignment())
+        yield from self._fetcher.refresh()
+        return frozenset(partition.topic for partition in self._fetcher.table)
 
-    def assignment(self) -> set[TopicPartition]:
+    @synchronous
+    def assignment(self) -> Flow[set[TopicPartition]]:
         """The partitions that are read."""
-        with self._guard:
-            self._fetcher.refresh()
-            return set(self._fetcher.table)
+        yield from self._fetcher.refresh()
+        return set(self._fetcher.table)
 
-    def pause(self, *partitions: TopicPartition) -> None:
+    @synchronous
+    def pause(self, *partitions: TopicPartition) -> Flow[None]:
         """Hand out nothing of these partitions, or of any, until `resume()`."""
-        with self._guard:
-            self._fetcher.refresh()
-            for index in self._fetcher.table.indexes(partitions):
-                self._fetcher.drop_if_loaded(index)
-                self._fetcher.table.pause(index)
+        for index in (yield from self._indexes(partitions)):
+            self._fetcher.leave(index)
+            self._fetcher.table.pause(index)
 
-    def resume(self, *partitions: TopicPartition) -> None:
+    @synchronous
+    def resume(self, *partitions: TopicPartition) -> Flow[None]:
         """Read these partitions again, or all."""
-        with self._guard:
-            self._fetcher.refresh()
-            for index in self._fetcher.table.indexes(partitions):
-                self._fetcher.table.resume(index)
+        for index in (yield from self._indexes(partitions)):
+            self._fetcher.leave(index)
+            self._fetcher.table.resume(index)
 
-    def paused(self) -> set[TopicPartition]:
+    @synchronous
+    def paused(self) -> Flow[set[TopicPartition]]:
         """The partitions that are paused."""
-        with self._guard:
-            return self._fetcher.table.paused()
+        yield from self._fetcher.refresh()
+        return self._fetcher.table.paused()
 
     # Positions
 
-    def position(self, partition: TopicPartition) -> int:
+    @synchronous
+    def position(self, partition: TopicPartition) -> Flow[int]:
         """The offset of the next record that will be handed out of this partition."""
-        with self._guard:
-            return self._fetcher.position(self._index(partition))
+        (index,) = yield from self._indexes([partition])
+        return (yield from self._fetcher.position(index))
 
+    @synchronous
     def seek(
         self, partition: TopicPartition, offset: int, *, leader_epoch: int | None = None
-    ) -> None:
+    ) -> Flow[None]:
         """Go on from `offset`.
 
         `leader_epoch`, that of the record before (`record.leader_epoch`), lets the next read
@@ -192,37 +210,39 @@ class Consumer:
         """
         if not isinstance(offset, int) or isinstance(offset, bool) or offset < 0:
             raise ConfigError(f"an offset is an integer from 0 up, not {offset!r}", value=offset)
-        with self._guard:
-            index = self._index(partition)
-            self._fetcher.drop_if_loaded(index)
-            epoch = NO_EPOCH if leader_epoch is None else leader_epoch
-            self._fetcher.table.put(index, offset, epoch)
+        (index,) = yield from self._indexes([partition])
+        self._fetcher.leave(index)
+        epoch = NO_EPOCH if leader_epoch is None else leader_epoch
+        self._fetcher.table.put(index, offset, epoch)
 
-    def seek_to_beginning(self, *partitions: TopicPartition) -> None:
+    @synchronous
+    def seek_to_beginning(self, *partitions: TopicPartition) -> Flow[None]:
         """Go on from the first offset that there is now, of these partitions or of all."""
-        with self._guard:
-            self._fetcher.refresh()
-            for index in self._fetcher.table.indexes(partitions):
-                self._fetcher.drop_if_loaded(index)
-                self._fetcher.assignment.seek_to_beginning(index)
+        for index in (yield from self._indexes(partitions)):
+            self._fetcher.leave(index)
+            self._fetcher.assignment.seek_to_beginning(index)
 
-    def seek_to_end(self, *partitions: TopicPartition) -> None:
+    @synchronous
+    def seek_to_end(self, *partitions: TopicPartition) -> Flow[None]:
         """Go on with what is appended after this call, in these partitions or in all."""
-        with self._guard:
-            self._fetcher.refresh()
-            for index in self._fetcher.table.indexes(partitions):
-                self._fetcher.drop_if_loaded(index)
-                self._fetcher.assignment.seek_to_end(index)
+        for index in (yield from self._indexes(partitions)):
+            self._fetcher.leave(index)
+            self._fetcher.assignment.seek_to_end(index)
 
-    def lag(self) -> dict[TopicPartition, int]:
+    @synchronous
+    def lag(self) -> Flow[dict[TopicPartition, int]]:
         """How many offsets each partition read has that were not handed out yet."""
-        with self._guard:
-            self._fetcher.refresh()
-            return {
-                partition: self._fetcher.assignment.log(index).high_watermark
-                - self._fetcher.position(index)
-                for index, partition in enumerate(self._fetcher.table)
-            }
+        yield from self._fetcher.refresh()
+        lags = {}
+        for index, partition in enumerate(self._fetcher.table):
+            position = yield from self._fetcher.position(index)
+            lags[partition] = self._fetcher.assignment.log(index).high_watermark - position
+        return lags
+
+    def _indexes(self, partitions: Iterable[TopicPartition]) -> Flow[list[int]]:
+        """Where these partitions, or all, are in the table as it is now."""
+        yield from self._fetcher.refresh()
+        return self._fetcher.table.indexes(partitions)
 
     def commit(self, *_offsets: object) -> NoReturn:
         """Raises `UsageError`: there is no group to commit for."""
@@ -232,28 +252,26 @@ class Consumer:
         """Raises `UsageError`: there is no group that could have committed."""
         raise UsageError(_NO_GROUP)
 
-    def _index(self, partition: TopicPartition) -> int:
-        self._fetcher.refresh()
-        return self._fetcher.table.index(partition)
-
     # The logs
 
+    @synchronous
     def offsets_for_times(
         self, timestamps: Mapping[TopicPartition, int]
-    ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
+    ) -> Flow[dict[TopicPartition, OffsetAndTimestamp | None]]:
         """The first record of each partition at or after a time in ms; None when there is none."""
-        with self._guard:
-            return offsets.offsets_for_times(self._engine, timestamps)
+        return (yield from call(partial(offsets.offsets_for_times, self._engine, timestamps)))
 
-    def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    @synchronous
+    def beginning_offsets(
+        self, partitions: Iterable[TopicPartition]
+    ) -> Flow[dict[TopicPartition, int]]:
         """The first offset of each partition."""
-        with self._guard:
-            return offsets.beginning_offsets(self._engine, partitions)
+        return (yield from call(partial(offsets.beginning_offsets, self._engine, partitions)))
 
-    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    @synchronous
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> Flow[dict[TopicPartition, int]]:
         """The offset that the next record of each partition gets."""
-        with self._guard:
-            return offsets.end_offsets(self._engine, partitions)
+        return (yield from call(partial(offsets.end_offsets, self._engine, partitions)))
 
     # Its life
 
@@ -271,11 +289,20 @@ class Consumer:
 
         Waits at most `timeout` seconds for a thread that is in a call to leave it.
         """
+        self.begin_close()
+        if not self._guard.forked:
+            self._guard.wait_until_idle(timeout)
+
+    def begin_close(self) -> None:
+        """Let every call and iteration end, and wait for none of them."""
         self._guard.closed = True
         self._stream.close()
         if not self._guard.forked:
             self._engine.ring()
-            self._guard.wait_until_idle(timeout)
+
+    def _run(self, flow: Flow[R]) -> R:
+        with self._guard:
+            return run(flow, self._engine)
 
     def __enter__(self) -> Self:
         return self

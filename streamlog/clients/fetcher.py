@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING
 
 from streamlog.clients.assignment import Assignment
 from streamlog.clients.fetch import Fetch
+from streamlog.clients.flows import Flow, Wait, call, run
 from streamlog.clients.record_streams import RecordStream
 from streamlog.errors import OffsetOutOfRangeError
 
 if TYPE_CHECKING:
     from streamlog.broker.engine import Engine
     from streamlog.clients.guard import Guard
-    from streamlog.clients.positions import PositionTable
+    from streamlog.clients.positions import AssignedPartition, PositionTable
     from streamlog.clients.subscription import Subscription
     from streamlog.config import ConsumerConfig
-    from streamlog.storage.log_reader import FetchCursor
+    from streamlog.storage.log_reader import FetchCursor, Fetched
 
 
 class Fetcher:
@@ -36,6 +38,8 @@ class Fetcher:
         self._cursors: dict[int, FetchCursor] = {}
         self._last = -1  # the partition that was read last; the others come first
         self._first_short_at: float | None = None
+        # What comes after everything was read was just written: it is in memory.
+        self._is_caught_up = False
         self._fetch_bytes = min(config.max_partition_fetch_bytes, config.fetch_max_bytes)
         self._stream: weakref.ref[RecordStream] | None = None
 
@@ -65,21 +69,23 @@ class Fetcher:
         """The positions as they were last settled."""
         return self.assignment.table
 
-    def follow(self, subscription: Subscription | None) -> None:
+    def follow(self, subscription: Subscription | None) -> Flow[None]:
         """Read what `subscription` wants instead of what was read before."""
         self.drop()
-        self.assignment.follow(subscription)
+        yield from self.assignment.follow(subscription)
         self._start_anew()
 
-    def refresh(self) -> None:
+    def refresh(self) -> Flow[None]:
         """Follow changes of the metadata."""
-        if self.assignment.is_stale():
+        looking = self.assignment.is_stale
+        if (yield from call(looking)) if self._engine.looks_at_files else looking():
             self.drop()
-            self.assignment.refresh()
+            yield from self.assignment.refresh()
             self._start_anew()
 
     def _start_anew(self) -> None:
         self._last = -1
+        self._is_caught_up = False
         self._cursors.clear()
 
     def settle(self) -> None:
@@ -93,22 +99,25 @@ class Fetcher:
         self.stream.drop()
         self._loaded = None
 
-    def drop_if_loaded(self, index: int) -> None:
-        """Forget what was fetched of this partition, before its position is changed."""
+    def leave(self, index: int) -> None:
+        """Forget what was fetched of this partition, before its position or pause is changed."""
+        self._is_caught_up = False
         if index == self._loaded:
             self.drop()
 
-    def position(self, index: int) -> int:
+    def position(self, index: int) -> Flow[int]:
         """The checked position of a partition."""
         self.settle()
         if index in self.table.unchecked:
-            self.assignment.check(index)
+            yield from self.assignment.check(index)
         return self.table.offsets[index]
 
-    def rewind(self, index: int, offset: int) -> None:
+    def rewind(self, partition: AssignedPartition, offset: int) -> None:
         """Hand out again what a call had taken and could not return."""
         self.drop()
-        self.table.offsets[index] = offset
+        index = self.table.find(partition)
+        if index is not None:
+            self.table.offsets[index] = offset
 
     # Data
 
@@ -121,14 +130,18 @@ class Fetcher:
         if not self._guard.enter_unless_closed():
             return None
         try:
-            if self._loaded is not None:
-                self.table.offsets[self._loaded] = reached
-                self._loaded = None
-            timeout_ms = self._config.consumer_timeout_ms
-            timeout = None if timeout_ms is None else timeout_ms / 1000
-            return self._wait_for_fetch(self.deadline(timeout))
+            return run(self.following(reached), self._engine)
         finally:
             self._guard.leave()
+
+    def following(self, reached: int) -> Flow[Fetch | None]:
+        """The flow of `next_fetch`."""
+        if self._loaded is not None:
+            self.table.offsets[self._loaded] = reached
+            self._loaded = None
+        timeout_ms = self._config.consumer_timeout_ms
+        timeout = None if timeout_ms is None else timeout_ms / 1000
+        return (yield from self._wait_for_fetch(self.deadline(timeout)))
 
     def deadline(self, timeout: float | None) -> float | None:
         """When a call that may take `timeout` seconds has to be over; None: never."""
@@ -139,14 +152,14 @@ class Fetcher:
         """The index of the partition whose records the stream hands out."""
         return self._loaded
 
-    def load_next(self, deadline: float | None) -> bool:
+    def load_next(self, deadline: float | None) -> Flow[bool]:
         """Load the stream with the next fetch; False when nothing came in time."""
-        fetch = self._wait_for_fetch(deadline)
+        fetch = yield from self._wait_for_fetch(deadline)
         if fetch is not None:
             self.stream.load(fetch)
         return fetch is not None
 
-    def _wait_for_fetch(self, deadline: float | None) -> Fetch | None:
+    def _wait_for_fetch(self, deadline: float | None) -> Flow[Fetch | None]:
         self.assignment.require()
         self.settle()
         while True:
@@ -154,13 +167,13 @@ class Fetcher:
             bell = self._engine.bell()
             if self._guard.closed:
                 return None
-            fetch = self._find()
+            fetch = yield from self._find()
             if fetch is not None:
                 return fetch
             wait = self._longest_wait(deadline)
             if wait is not None and wait <= 0:
                 return None
-            self._engine.wait(bell, wait)
+            yield Wait(bell, wait, self._is_worth_a_look)
 
     def _longest_wait(self, deadline: float | None) -> float | None:
         """Seconds until the deadline, or until too little data has been waited for enough."""
@@ -175,35 +188,44 @@ class Fetcher:
         # Never 0 before the deadline: data that is overdue is found by the next look.
         return max(min(ends) - now, 1e-6)
 
-    def _find(self) -> Fetch | None:
+    def _is_worth_a_look(self) -> bool:
+        """Whether a look would find something. Changes nothing: another thread may ask."""
+        if self._guard.closed or self.assignment.is_stale():
+            return True
+        return self._engine.find_ready(self.table.slots, self.table.offsets, 0) >= 0
+
+    def _find(self) -> Flow[Fetch | None]:
         """The next data that is there now."""
-        self.refresh()
+        yield from self.refresh()
         if self.table.unchecked:
-            self.assignment.check_all()
+            yield from self.assignment.check_all()
         index = self._engine.find_ready(self.table.slots, self.table.offsets, self._last + 1)
         if index < 0:
+            self._is_caught_up = True
             return None
-        if self._config.fetch_min_bytes > 1 and not self._is_enough():
+        if self._config.fetch_min_bytes > 1 and not (yield from self._is_enough()):
             return None
-        fetch = self._fetch(index)
+        fetch = yield from self._fetch(index)
         self._last = index
         self._loaded = None if fetch is None else index
         return fetch
 
-    def _fetch(self, index: int) -> Fetch | None:
+    def _fetch(self, index: int) -> Flow[Fetch | None]:
         """What is there of one partition from its position on; None when there is nothing."""
         table = self.table
         (topic, number), _, log, _ = table.partitions[index]
         while True:
             offset = table.offsets[index]
+            read = partial(log.fetch, offset, self._fetch_bytes, self._cursors.get(index))
             try:
-                fetched = log.fetch(offset, self._fetch_bytes, self._cursors.get(index))
+                fetched: Fetched = read() if self._is_caught_up else (yield from call(read))
                 break
             except OffsetOutOfRangeError:
                 # The log's start moved past the position, or the position was lost with a tail.
-                self.assignment.check(index)
+                yield from self.assignment.check(index)
         if len(fetched.view) == 0:
             return None
+        self._is_caught_up = self._is_caught_up and fetched.next_offset >= fetched.log_end
         if fetched.cursor is not None:
             self._cursors[index] = fetched.cursor
         return Fetch(
@@ -215,7 +237,7 @@ class Fetcher:
             file_position=fetched.position,
         )
 
-    def _is_enough(self) -> bool:
+    def _is_enough(self) -> Flow[bool]:
         """Whether `fetch_min_bytes` are there in all partitions, or were waited for long enough."""
         now = self._clock.monotonic()
         if self._first_short_at is None:
@@ -226,7 +248,7 @@ class Fetcher:
             if found <= index or index + 1 >= count:
                 break
             index = found
-            fetch = self._fetch(index)
+            fetch = yield from self._fetch(index)
             available += 0 if fetch is None else len(fetch.view)
         waited = now - self._first_short_at >= self._config.fetch_max_wait_ms / 1000
         if available < self._config.fetch_min_bytes and not waited:

@@ -1,10 +1,12 @@
-"""Who may use a consumer: one thread at a time, in the process that made it, until it is closed."""
+"""Who may use a consumer: one thread or task at a time, in the process that made it, until it is
+closed.
+"""
 
 from __future__ import annotations
 
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from streamlog.clients.forking import watch_forks
 from streamlog.errors import ClosedError, ConcurrentUseError, ForkedHandleError
@@ -14,16 +16,19 @@ class Guard:
     """Entered by every call; costs one uncontended lock and is never entered per record.
 
     Raises `ForkedHandleError`, `ClosedError` or `ConcurrentUseError`. The same thread may enter
-    again: a signal handler, or a `close()` in the middle of an iteration.
+    again: a signal handler, or a `close()` in the middle of an iteration. `for_tasks`: two tasks
+    are told apart that share a thread, and a call may be left by another thread than it was
+    entered by.
     """
 
-    __slots__ = ("__weakref__", "_lock", "_what", "closed", "forked")
+    __slots__ = ("__weakref__", "_lock", "_users", "_what", "closed", "forked")
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, for_tasks: bool = False) -> None:
         self.closed = False
         self.forked = False
         self._what = what
-        self._lock = threading.RLock()
+        self._users = "task" if for_tasks else "thread"
+        self._lock: Any = threading.Lock() if for_tasks else threading.RLock()
         watch_forks(self)
 
     def forked_in_child(self) -> None:
@@ -41,8 +46,8 @@ class Guard:
             return False
         if not self._lock.acquire(blocking=False):
             raise ConcurrentUseError(
-                f"two threads use one {self._what} at the same time; give each thread its own "
-                "(only close() may come from another thread)"
+                f"two {self._users}s use one {self._what} at the same time; give each "
+                f"{self._users} its own (only close() may come from another {self._users})"
             )
         return True
 

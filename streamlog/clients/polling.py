@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streamlog.clients.flows import Flow
 from streamlog.errors import StreamlogError
 from streamlog.types import TopicPartition
 
 if TYPE_CHECKING:
     from streamlog.clients.fetcher import Fetcher
+    from streamlog.clients.positions import AssignedPartition
     from streamlog.clients.record_streams import PartitionBatch, RecordStream
     from streamlog.record.kernel import Record
 
@@ -29,31 +31,38 @@ class Polling:
         self._fetcher = fetcher
         self._stream = stream
 
-    def records(self, limit: int, timeout: float | None) -> list[Run]:
+    def records(self, limit: int, timeout: float | None) -> Flow[list[Run]]:
         """At most `limit` records in runs, each of one partition; waits `timeout` s for one."""
         runs: list[Run] = []
-        before: list[tuple[int, int]] = []
+        before: list[tuple[AssignedPartition, int]] = []
         try:
-            self._gather(runs, before, limit, self._fetcher.deadline(timeout))
+            yield from self._gather(runs, before, limit, self._fetcher.deadline(timeout))
         except BaseException:
-            for index, offset in reversed(before):
-                self._fetcher.rewind(index, offset)
+            for partition, offset in reversed(before):
+                self._fetcher.rewind(partition, offset)
             raise
         return runs
 
     def _gather(
-        self, runs: list[Run], before: list[tuple[int, int]], limit: int, deadline: float | None
-    ) -> None:
+        self,
+        runs: list[Run],
+        before: list[tuple[AssignedPartition, int]],
+        limit: int,
+        deadline: float | None,
+    ) -> Flow[None]:
         fetcher, stream = self._fetcher, self._stream
         missing = limit
         while missing > 0:
             try:
-                if fetcher.loaded is None and not fetcher.load_next(_PAST if runs else deadline):
-                    return
+                if fetcher.loaded is None:
+                    found = yield from fetcher.load_next(_PAST if runs else deadline)
+                    if not found:
+                        return
                 index = fetcher.loaded
                 if index is None:  # closed by another thread
                     return
-                before.append((index, stream.position))
+                partition = fetcher.table.partitions[index]
+                before.append((partition, stream.position))
                 taken = stream.take(missing)
             except StreamlogError:
                 # It comes again at the next poll, after what is there is handed out.
@@ -61,17 +70,17 @@ class Polling:
                     return
                 raise
             if taken:
-                runs.append((fetcher.table.partitions[index].topic_partition, taken))
+                runs.append((partition.topic_partition, taken))
                 missing -= len(taken)
             if missing > 0:
                 fetcher.drop()
 
-    def batches(self, timeout: float | None) -> list[PartitionBatch]:
+    def batches(self, timeout: float | None) -> Flow[list[PartitionBatch]]:
         """The batches of the next fetch that has any; waits `timeout` seconds for one."""
         fetcher, deadline = self._fetcher, self._fetcher.deadline(timeout)
         # A fetch that records were taken from may stand in the middle of a batch.
         fetcher.drop()
-        while fetcher.load_next(deadline):
+        while (yield from fetcher.load_next(deadline)):
             taken = self._stream.batches()
             fetcher.drop()
             if taken:

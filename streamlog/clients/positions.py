@@ -67,6 +67,13 @@ class PositionTable:
                 partition=partition,
             ) from None
 
+    def find(self, partition: AssignedPartition) -> int | None:
+        """The index of a partition of this or an earlier table; None when it is there no more."""
+        index = self._index.get(partition.topic_partition)
+        if index is None or self.partitions[index].topic_id != partition.topic_id:
+            return None
+        return index
+
     def indexes(self, partitions: Iterable[TopicPartition]) -> list[int]:
         """The indexes of these partitions; of all of them when none is named."""
         named = list(partitions)
@@ -88,8 +95,8 @@ class PositionTable:
         """Take positions and pauses from the table before; the indexes of what is new."""
         new = []
         for at, each in enumerate(self.partitions):
-            before = older._index.get(each.topic_partition)
-            if before is None or older.partitions[before].topic_id != each.topic_id:
+            before = older.find(each)
+            if before is None:
                 new.append(at)
                 continue
             self.offsets[at] = older.offsets[before]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from streamlog.clients.fetch import Deserializer, Fetch
+from streamlog.clients.flows import Flow, call, run
 from streamlog.clients.record_streams import RecordStream
 from streamlog.clients.subscription import checked_partition, partitions_of
 from streamlog.errors import (
@@ -18,7 +20,7 @@ from streamlog.types import TopicPartition
 if TYPE_CHECKING:
     from streamlog.broker.engine import Engine
     from streamlog.record.kernel import Record
-    from streamlog.storage.log_reader import FetchCursor
+    from streamlog.storage.log_reader import FetchCursor, Fetched
     from streamlog.storage.partition_log import PartitionLog
 
 _FETCH_BYTES = 1 << 20
@@ -37,6 +39,31 @@ def read(
     value_deserializer: Deserializer | None,
 ) -> Iterator[Record]:
     """See `StreamLog.read()`."""
+    source = open_ranges(
+        engine,
+        topic,
+        partition,
+        start=start,
+        end=end,
+        start_time_ms=start_time_ms,
+        end_time_ms=end_time_ms,
+    )
+    return RecordStream(
+        source, key_deserializer=key_deserializer, value_deserializer=value_deserializer
+    )
+
+
+def open_ranges(
+    engine: Engine,
+    topic: str,
+    partition: int | None,
+    *,
+    start: int,
+    end: int | None,
+    start_time_ms: int | None,
+    end_time_ms: int | None,
+) -> RangeSource:
+    """What `StreamLog.read()` reads, resolved now."""
     for name, value in (("start", start), ("end", end), ("start_time_ms", start_time_ms),
                         ("end_time_ms", end_time_ms)):  # fmt: skip
         _check_number(name, value)
@@ -53,11 +80,7 @@ def read(
         log = engine.partition(*each)
         first = _first_offset(log, start, start_time_ms)
         ranges.append((each, first, _end_offset(log, end, end_time_ms)))
-    return RecordStream(
-        RangeSource(engine, ranges),
-        key_deserializer=key_deserializer,
-        value_deserializer=value_deserializer,
-    )
+    return RangeSource(engine, ranges)
 
 
 class RangeSource:
@@ -73,12 +96,15 @@ class RangeSource:
 
     def next_fetch(self, reached: int) -> Fetch | None:
         """The rest of the range that is being read, or the next one; None behind the last."""
+        return run(self.following(reached), self._engine)
+
+    def following(self, reached: int) -> Flow[Fetch | None]:
+        """The flow of `next_fetch`."""
         while self._waiting:
             partition, start, end = self._waiting[-1]
             position = reached if self._reading else start
             if position < end:
-                log = self._engine.partition(partition.topic, partition.partition)
-                fetched = log.fetch(position, _FETCH_BYTES, self._cursor)
+                fetched: Fetched = yield from call(partial(self._fetch, partition, position))
                 if len(fetched.view):
                     self._reading, self._cursor = True, fetched.cursor
                     return Fetch(
@@ -87,6 +113,10 @@ class RangeSource:
             self._waiting.pop()
             self._reading, self._cursor = False, None
         return None
+
+    def _fetch(self, partition: TopicPartition, position: int) -> Fetched:
+        log = self._engine.partition(partition.topic, partition.partition)
+        return log.fetch(position, _FETCH_BYTES, self._cursor)
 
 
 def _first_offset(log: PartitionLog, start: int, start_time_ms: int | None) -> int:

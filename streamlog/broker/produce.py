@@ -15,6 +15,7 @@ from streamlog.record import TimestampType, layout
 from streamlog.record.checksum import crc32c
 from streamlog.record.kernel import RecordBatch, RecordBatchBuilder, survey_records
 from streamlog.record.survey import NO_TIMESTAMP
+from streamlog.storage.append_outcome import WouldWait
 
 if TYPE_CHECKING:
     from streamlog.config import TopicConfig
@@ -27,17 +28,24 @@ ACKS_ALL = -1
 _CODECS = {"uncompressed": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 
 
-def append(log: PartitionLog, batches: bytearray, *, acks: int, now_ms: int) -> AppendOutcome:
+def append(
+    log: PartitionLog, batches: bytearray, *, acks: int, now_ms: int, wait: bool = True
+) -> AppendOutcome:
     """Append one or more whole batches to `log` and, with `acks=-1`, have them on the disk.
 
     The topic's settings are those of the last look at the metadata, which `Engine.partition` takes
     and who keeps a log takes before each append (`Engine.refresh`: one load when nothing changed).
     `batches` is changed: offsets and epoch are assigned in place. Raises `RecordTooLargeError`,
     `InvalidTimestampError`, `InvalidRecordError`, and what the log raises; nothing is written
-    then, unless the error's `outcome` says otherwise.
+    then, unless the error's `outcome` says otherwise. Without `wait` also `WouldWait`, and
+    nothing is written either.
     """
+    if not wait and (acks == ACKS_ALL or log.config.flush_messages != LONG_MAX):
+        raise WouldWait
     prepared, from_producer = prepare(log, batches, now_ms)
-    outcome = log.append(prepared, check_producers=from_producer, now_ms=now_ms)
+    if from_producer and not wait:  # earlier batches may have to be read
+        raise WouldWait
+    outcome = log.append(prepared, check_producers=from_producer, now_ms=now_ms, wait=wait)
     assert outcome is not None, "an append without a condition cannot fail it"
     if acks == ACKS_ALL:
         log.sync(outcome.log_end)

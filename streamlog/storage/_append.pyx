@@ -11,7 +11,7 @@ from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport INT32_MAX, int64_t, uint64_t
 
-from streamlog.storage._handle cimport PartitionHandle, Result
+from streamlog.storage._handle cimport MOMENT_US, WAIT_SLICE_US, PartitionHandle, Result
 from streamlog.storage._machine cimport *
 include "_slot.pxi"
 from streamlog.storage._system cimport store_release
@@ -69,11 +69,15 @@ cdef class PartitionWriter(PartitionHandle):
 
     # ------------------------------------------------------------ append
 
-    def append(self, buffer, int64_t expected_end=-1, int64_t caught_up=-1, int64_t now_ms=0):
+    def append(
+        self, buffer, int64_t expected_end=-1, int64_t caught_up=-1, int64_t now_ms=0,
+        bint wait=True
+    ):
         """Append whole batches, whose offset and epoch fields are patched in `buffer`.
 
         `expected_end`: only if the log ends there. `caught_up`: only if no batch with a
-        producer id came at or behind that offset. -1 asks for nothing. Returns `AppendResult`.
+        producer id came at or behind that offset. -1 asks for nothing. Without `wait` a lock that
+        somebody has is waited for a moment only. Returns `AppendResult`.
         """
         cdef Py_buffer view
         cdef Result result
@@ -83,7 +87,9 @@ cdef class PartitionWriter(PartitionHandle):
         PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
         try:
             with nogil:
-                code = self.take(PARTITION_LOCK, &result.detail)
+                code = self.take(
+                    PARTITION_LOCK, &result.detail, WAIT_SLICE_US if wait else MOMENT_US
+                )
                 if code == OK:
                     code = self.append_locked(
                         <unsigned char*> view.buf, view.len, expected_end, caught_up, now_ms,
@@ -184,7 +190,7 @@ cdef class PartitionWriter(PartitionHandle):
         result.base_offset = result.next_offset = result.detail = 0
         result.rolled = False
         with nogil:
-            code = self.take(PARTITION_LOCK, &result.detail)
+            code = self.take(PARTITION_LOCK, &result.detail, WAIT_SLICE_US)
             if code == OK:
                 state = self.state()
                 code = self.refusal_locked(state, expected_end, -1, &result)
@@ -378,7 +384,7 @@ cdef class PartitionWriter(PartitionHandle):
         cdef int code
         result.base_offset = result.detail = 0
         with nogil:
-            code = self.take(PARTITION_LOCK, &result.detail)
+            code = self.take(PARTITION_LOCK, &result.detail, WAIT_SLICE_US)
             if code == OK:
                 code = self.advance_log_start_locked(offset, &result)
                 self.release(PARTITION_LOCK)

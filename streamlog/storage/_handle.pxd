@@ -3,6 +3,10 @@ from libc.stdint cimport int64_t
 from streamlog.storage._machine cimport pthread_mutex_t
 from streamlog.storage._system cimport SharedMap
 
+cdef int64_t WAIT_SLICE_US
+cdef int64_t MOMENT_US
+
+
 cdef struct Result:
     int64_t base_offset
     int64_t next_offset
@@ -35,7 +39,7 @@ cdef class PartitionHandle:
     cdef public int failed_sync
     cdef pthread_mutex_t mutexes[3]
 
-    cdef int take(self, int lock, int64_t* holder) noexcept nogil
+    cdef int take(self, int lock, int64_t* holder, int64_t patience_us) noexcept nogil
     cdef void release(self, int lock) noexcept nogil
     cdef hold(self, int lock)
     cdef int64_t* state(self) noexcept nogil

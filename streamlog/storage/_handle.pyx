@@ -46,6 +46,7 @@ HOLDER_WORDS[PARTITION_LOCK] = SLOT_HOLDER
 HOLDER_WORDS[SYNC_LOCK] = SLOT_SYNC_HOLDER
 HOLDER_WORDS[STRUCTURE_LOCK] = SLOT_STRUCTURE_HOLDER
 cdef int64_t WAIT_SLICE_US = 50000  # then the caller looks at signals and its deadline
+cdef int64_t MOMENT_US = 200  # for who must not wait: longer than the appends of others
 
 
 cdef bint fdatasync_retrying(int fd, int64_t* failed) noexcept nogil:
@@ -153,8 +154,8 @@ cdef class PartitionHandle:
 
     # ------------------------------------------------------------ locks
 
-    cdef int take(self, int lock, int64_t* holder) noexcept nogil:
-        """Take the process's mutex and then the byte; LOCK_BUSY after one slice of waiting.
+    cdef int take(self, int lock, int64_t* holder, int64_t patience_us) noexcept nogil:
+        """Take the process's mutex and then the byte; LOCK_BUSY after `patience_us`.
 
         A short spin first: a hold lasts about a microsecond. Then, for the mutex, a wait that
         its release ends, and for the byte naps of up to 1 ms.
@@ -179,7 +180,7 @@ cdef class PartitionHandle:
                 sl_pause()
                 continue
             if deadline == 0:
-                deadline = monotonic_us() + WAIT_SLICE_US
+                deadline = monotonic_us() + patience_us
             elif monotonic_us() >= deadline:
                 if owns:
                     pthread_mutex_unlock(mutex)
@@ -206,7 +207,7 @@ cdef class PartitionHandle:
         cdef int64_t holder = 0
         cdef int code
         with nogil:
-            code = self.take(lock, &holder)
+            code = self.take(lock, &holder, WAIT_SLICE_US)
         if code == OK:
             try:
                 PyErr_CheckSignals()
@@ -264,7 +265,7 @@ cdef class PartitionHandle:
         cdef int code
         result.next_offset = result.detail = 0
         with nogil:
-            code = self.take(SYNC_LOCK, &result.detail)
+            code = self.take(SYNC_LOCK, &result.detail, WAIT_SLICE_US)
             if code == OK:
                 code = self.sync_locked(needed, &result)
                 if code == SYNC_FAILED:

@@ -77,15 +77,21 @@ class PartitionWriter(PartitionHandle):
     """Appends to one partition; a roll opens the next segment's files by itself."""
 
     def append(
-        self, buffer: bytearray, expected_end: int = -1, caught_up: int = -1, now_ms: int = 0
+        self,
+        buffer: bytearray,
+        expected_end: int = -1,
+        caught_up: int = -1,
+        now_ms: int = 0,
+        wait: bool = True,
     ) -> AppendResult:
         """Append whole batches, whose offset and epoch fields are patched in `buffer`.
 
         `expected_end`: only if the log ends there. `caught_up`: only if no batch with a
-        producer id came at or behind that offset. -1 asks for nothing.
+        producer id came at or behind that offset. -1 asks for nothing. Without `wait` a lock that
+        somebody has is waited for a moment only.
         """
         data = memoryview(buffer).cast("B")
-        code, holder = self.lock()
+        code, holder = self.lock(wait=wait)
         if code != codes.OK:
             return AppendResult(code, 0, 0, False, holder)
         try:

@@ -19,6 +19,13 @@ SYNC_FAILED = 11  # `detail` is the errno; the sync byte is still held, for the 
 BEHIND_HIGH_WATERMARK = 12  # what is not committed cannot be removed; `detail` is the watermark
 
 
+class WouldWait(BaseException):
+    """What was asked for without waiting takes waiting: for a lock, or files; nothing was done.
+
+    No `Exception`: whoever turns errors into answers lets it pass, as they let an interrupt.
+    """
+
+
 class AppendResult(NamedTuple):
     """The answer of `PartitionWriter.append`.
 

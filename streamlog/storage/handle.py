@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from streamlog.storage.slots import SharedState
 
 _WAIT_SLICE_S = 0.05  # then the caller looks at signals and its deadline
+_MOMENT_S = 0.0002  # for who must not wait: longer than the appends of others
 _RETIRED_ROOM = 64
 
 
@@ -113,12 +114,18 @@ class PartitionHandle:
 
     # ---------------------------------------------------------------- locks
 
-    def _take(self, mutex: threading.Lock, position: int, holder_word: int) -> tuple[int, int]:
+    def _take(
+        self,
+        mutex: threading.Lock,
+        position: int,
+        holder_word: int,
+        patience_s: float = _WAIT_SLICE_S,
+    ) -> tuple[int, int]:
         """Take the process's mutex and then the byte; (code, pid of who has it).
 
-        `LOCK_BUSY` after one slice of waiting.
+        `LOCK_BUSY` after `patience_s`.
         """
-        deadline = time.monotonic() + _WAIT_SLICE_S
+        deadline = time.monotonic() + patience_s
         nap = 0.000_02
         owns = False
         while True:
@@ -144,9 +151,14 @@ class PartitionHandle:
             self._filesystem.unlock(self._locks, position, 1)
         mutex.release()
 
-    def lock(self) -> tuple[int, int]:
+    def lock(self, *, wait: bool = True) -> tuple[int, int]:
         """Hold the partition's lock; (code, pid of who has it or errno). Not re-entrant."""
-        return self._take(self._mutex, shared.PARTITION_LOCKS + self.slot, shared.SLOT_HOLDER)
+        return self._take(
+            self._mutex,
+            shared.PARTITION_LOCKS + self.slot,
+            shared.SLOT_HOLDER,
+            _WAIT_SLICE_S if wait else _MOMENT_S,
+        )
 
     def unlock(self) -> None:
         self._release(self._mutex, shared.PARTITION_LOCKS + self.slot)

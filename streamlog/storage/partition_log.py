@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from streamlog.errors import PartitionPoisonedError, UnknownTopicError
 from streamlog.storage import append_outcome as codes
 from streamlog.storage import failures, system
-from streamlog.storage.append_outcome import AppendOutcome
+from streamlog.storage.append_outcome import AppendOutcome, WouldWait
 from streamlog.storage.folder import create_folder, open_active_files
 from streamlog.storage.leader_epochs import LeaderEpochs, read_leader_epochs
 from streamlog.storage.log_reader import FetchCursor, Fetched, LogReader
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _RETIRED_LIMIT = 8
 _TOOK_PLACE = frozenset({codes.OK, codes.NOT_AT_EXPECTED_END, codes.BEHIND_PRODUCERS})
+_TAKES_WAITING = frozenset({codes.STALE, codes.NEEDS_SEGMENTS, codes.LOCK_BUSY})
 
 
 class PartitionLog:
@@ -160,17 +161,18 @@ class PartitionLog:
         expected_log_end: int = -1,
         check_producers: bool = False,
         now_ms: int,
+        wait: bool = True,
     ) -> AppendOutcome | None:
         """Append whole batches, whose offsets and epoch are assigned in place.
 
         `expected_log_end`: only if the log ends there; None when it does not (the primitive of
-        coordinators and of expected-version appends). `check_producers`: hold the batches
-        against the idempotent producers' sequences. Raises what `failures.append_failed` lists.
+        coordinators and expected-version appends). `check_producers`: hold them against the
+        producers' sequences. Raises `failures.append_failed`, and without `wait` `WouldWait`.
         """
         if check_producers:
             with self.producers.lock:
                 return self._append_checked(batches, expected_log_end, now_ms)
-        result = self._append(batches, expected_log_end, -1, now_ms)
+        result = self._append(batches, expected_log_end, -1, now_ms, wait)
         if result.code == codes.OK:
             return AppendOutcome(result.base_offset, result.next_offset - 1, result.next_offset)
         return None
@@ -201,16 +203,23 @@ class PartitionLog:
                 return AppendOutcome(result.base_offset, result.next_offset - 1, result.next_offset)
 
     def _append(
-        self, batches: bytearray | memoryview, expected_end: int, caught_up: int, now_ms: int
+        self,
+        batches: bytearray | memoryview,
+        expected: int,
+        caught_up: int,
+        now_ms: int,
+        wait: bool = True,
     ) -> AppendResult:
         """One append that took place, or whose condition failed; everything else raises."""
         waited_from = 0.0
         while True:
-            result: AppendResult = self._writer.append(batches, expected_end, caught_up, now_ms)
+            result: AppendResult = self._writer.append(batches, expected, caught_up, now_ms, wait)
             if result.code in _TOOK_PLACE:
-                if self._writer.retired_count > _RETIRED_LIMIT:
+                if wait and self._writer.retired_count > _RETIRED_LIMIT:
                     self._syncing.sync_retired()
                 return result
+            if not wait and result.code in _TAKES_WAITING:
+                raise WouldWait
             waited_from = self._make_possible(result, len(batches), waited_from)
 
     def _make_possible(self, result: AppendResult, size: int, waited_from: float) -> float:

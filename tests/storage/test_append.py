@@ -6,6 +6,7 @@ import os
 import random
 import resource
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -283,6 +284,17 @@ class TestDeadWriters:
         one = batch()
         assert append_all(partition.writer(), one) == [3]
         assert partition.read(LOG)[end:] == bytes(one)
+
+    def test_who_must_not_wait_for_a_lock_waits_for_a_moment(self, partition: Partition) -> None:
+        holder, mine = partition.writer(), partition.writer()
+        assert holder.lock()[0] == codes.OK
+        began = time.monotonic()
+        assert mine.append(batch(), wait=False).code == codes.LOCK_BUSY
+        moment = time.monotonic() - began
+        assert mine.append(batch()).code == codes.LOCK_BUSY
+        assert moment < (time.monotonic() - began) / 3
+        holder.unlock()
+        assert mine.append(batch(), wait=False).code == codes.OK
 
     @pytest.mark.parametrize("lock", ["lock", "lock_sync", "lock_structure"])
     def test_a_killed_process_frees_its_lock(self, partition: Partition, lock: str) -> None:

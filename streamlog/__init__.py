@@ -11,9 +11,9 @@ partitions, producers and consumers, with no server to run.
             print(record.offset, record.key, record.value)
 
 Parts: `open()` and the classes that it leads to (`StreamLog`, `Producer`, `Consumer`, `Admin`),
-the small values that calls take and return, what is read (`Record`, `PartitionBatch`), and
-`streamlog.errors`, every exception there is. `streamlog.kernel` says which loops over records
-run: "compiled" or "pure".
+`open_async()` and their twins for asyncio (`AsyncStreamLog`, ...), the small values that calls
+take and return, what is read (`Record`, `PartitionBatch`), and `streamlog.errors`, every exception
+there is. `streamlog.kernel` says which loops over records run: "compiled" or "pure".
 
 Rules: the directory is a Kafka log directory, byte for byte. Names are Kafka's, manners are
 Python's. Everything is loaded when it is first named.
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from streamlog import errors
     from streamlog.clients.accumulators import RecordFuture
     from streamlog.clients.admin import Admin, DirectoryDescription
+    from streamlog.clients.asynchronous.admin import AsyncAdmin
+    from streamlog.clients.asynchronous.consumer import AsyncConsumer
+    from streamlog.clients.asynchronous.log import AsyncStreamLog, open_async
+    from streamlog.clients.asynchronous.producer import AsyncProducer
+    from streamlog.clients.asynchronous.typed import AsyncTypedProducer, AsyncTypedTopic
     from streamlog.clients.consumer import Consumer
     from streamlog.clients.producer import Producer
     from streamlog.clients.properties import from_properties
@@ -79,6 +84,13 @@ _LATE = {
     "DirectoryDescription": ("streamlog.clients.admin", "DirectoryDescription"),
     "TypedTopic": ("streamlog.clients.typed", "TypedTopic"),
     "TypedProducer": ("streamlog.clients.typed", "TypedProducer"),
+    "open_async": ("streamlog.clients.asynchronous.log", "open_async"),
+    "AsyncStreamLog": ("streamlog.clients.asynchronous.log", "AsyncStreamLog"),
+    "AsyncProducer": ("streamlog.clients.asynchronous.producer", "AsyncProducer"),
+    "AsyncConsumer": ("streamlog.clients.asynchronous.consumer", "AsyncConsumer"),
+    "AsyncAdmin": ("streamlog.clients.asynchronous.admin", "AsyncAdmin"),
+    "AsyncTypedTopic": ("streamlog.clients.asynchronous.typed", "AsyncTypedTopic"),
+    "AsyncTypedProducer": ("streamlog.clients.asynchronous.typed", "AsyncTypedProducer"),
     "from_properties": ("streamlog.clients.properties", "from_properties"),
     "NewTopic": ("streamlog.types", "NewTopic"),
     "AlterConfigOp": ("streamlog.config.alterations", "AlterConfigOp"),
@@ -113,6 +125,13 @@ __all__ = [
     "Admin",
     "TypedTopic",
     "TypedProducer",
+    "open_async",
+    "AsyncStreamLog",
+    "AsyncProducer",
+    "AsyncConsumer",
+    "AsyncAdmin",
+    "AsyncTypedTopic",
+    "AsyncTypedProducer",
     "Record",
     "RecordBatch",
     "PartitionBatch",

@@ -5,10 +5,10 @@ Parts, writing
     accumulators    selects `accumulator`, `batch` and `columns` or their compiled twins: a record
                     into its open batch; `RecordFuture`, `ProducerBatch`, `PartitionQueue`
     batch_state     the life of a batch
-    targets         what `send()` must know of a topic, and keeping that up to date
+    targets         what `send()` must know of a topic; `known_topics` looks it up and keeps it true
     arguments       what may be passed, and what callers are told otherwise
     delivery        what a future does: wait, report, call back, `await`
-    dispatch        sealed batches into the log, in order, and onto the disk
+    dispatch        sealed batches into the log, in order, and onto the disk; `room` for more
     finishing       header, codec, producer id and CRC of a batch that is about to be written
     splitting       a batch that its topic no longer takes, into several that it does
     bulk            `send_many`: many values, big batches, one future
@@ -20,6 +20,12 @@ Parts, writing
 
 Parts, reading
     stream_log, consumer, read, admin, and what they are made of; each module says which.
+
+Parts, for event loops
+    flows           what clients do, written once for callers that block and callers that `await`
+    asynchronous    the twins on top of it
+    awaitables      selects `awaitable` or its compiled twin: what is awaited for each record
+    postponed       why a send on an event loop has to wait
 
 Rules
     * Work per record is compiled, work per batch is Python: it is written once, and runs on

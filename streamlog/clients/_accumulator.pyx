@@ -23,6 +23,7 @@ from streamlog.record._encode cimport (
 from streamlog.record._murmur2 cimport partition_of
 
 from streamlog.clients import arguments, delivery
+from streamlog.clients.postponed import NoRoom
 from streamlog.clock import SYSTEM_CLOCK
 from streamlog.record.byteslike import encoded_headers
 
@@ -43,19 +44,6 @@ include "_batch.pxi"
 @cython.final
 cdef class PartitionQueue:
     """The batches of one partition on their way: one open, some sealed, some to be synced."""
-
-    cdef readonly RecordAccumulator accumulator
-    cdef readonly TopicTarget target
-    cdef readonly str topic
-    cdef readonly int partition
-    cdef readonly int acks
-    cdef readonly ProducerBatch open
-    cdef Py_ssize_t last_size
-    cdef readonly list sealed
-    cdef readonly dict unsynced
-    cdef readonly object lock
-    cdef public object owner, sequence, log, run
-    cdef object __weakref__
 
     def __init__(self, RecordAccumulator accumulator not None, TopicTarget target, partition, lock):
         self.accumulator = accumulator
@@ -102,15 +90,6 @@ cdef class PartitionQueue:
 cdef class TopicTarget:
     """What `send()` needs to know of a topic, resolved once; `targets.fill_target` fills it."""
 
-    cdef readonly str topic
-    cdef public list queues
-    cdef public object topic_id, config, level
-    cdef public int codec, sticky
-    cdef public Py_ssize_t batch_limit, record_limit
-    cdef public int64_t before_max_ms, after_max_ms
-    cdef public bint append_time, requires_key, gone
-    cdef Py_ssize_t sticky_bytes
-
     def __init__(self, topic):
         self.topic = topic
         self.queues = []
@@ -143,19 +122,6 @@ cdef class RecordAccumulator:
     The subclass provides what `accumulator.py` names.
     """
 
-    cdef public int unusable
-    cdef public bint armed
-    cdef public int64_t memory_used
-    cdef readonly int acks
-    cdef readonly dict pending, _unsynced
-    cdef readonly dict _targets
-    cdef public object _metadata_end
-    cdef public int64_t _metadata_version
-    cdef int64_t buffer_memory
-    cdef bint send_at_once
-    cdef object partitioner, key_serializer, value_serializer, clock
-    cdef object __weakref__
-
     def __init__(self, config, clock):
         self.acks = config.acks
         self.buffer_memory = config.buffer_memory
@@ -170,6 +136,12 @@ cdef class RecordAccumulator:
 
     def send(self, topic, value=None, key=None, headers=None, partition=None, timestamp_ms=None):
         """Send one record; returns its `RecordFuture`. See `Producer`."""
+        return self.take(topic, value, key, headers, partition, timestamp_ms)
+
+    cdef RecordFuture take(
+        self, object topic, object value, object key, object headers, object partition,
+        object timestamp_ms
+    ):
         cdef TopicTarget target
         cdef PartitionQueue queue = None
         cdef bytes key_bytes, value_bytes
@@ -182,6 +154,8 @@ cdef class RecordAccumulator:
         if type(topic) is str:
             found = self._targets.get(topic)
         target = <TopicTarget>(self._open_topic(topic) if found is None else found)
+        if partition is not None:
+            queue = target.chosen(partition)
         if self.key_serializer is not None:
             key_bytes = arguments.serialized(self.key_serializer, topic, "key", key)
         else:
@@ -194,27 +168,46 @@ cdef class RecordAccumulator:
             )
         if headers:
             pairs = encoded_headers(headers)
-        timestamp = self.wall_ms()
+        timestamp = self.last_send_ms = self.wall_ms()
         if timestamp_ms is not None:
             timestamp = target.checked_timestamp(timestamp_ms, timestamp)
-        if partition is not None:
-            queue = target.chosen(partition)
-        elif self.partitioner is not None:
+        if queue is None and self.partitioner is not None:
             found = arguments.custom_partition(self.partitioner, target, key_bytes, value_bytes)
             if found is not None:
                 queue = target.chosen(found)
-        elif key_bytes is not None:
+        elif queue is None and key_bytes is not None:
             queue = target.queue_at(partition_of(
                 <const uint8_t*>PyBytes_AS_STRING(key_bytes), PyBytes_GET_SIZE(key_bytes),
                 <int32_t>len(target.queues),
             ))
         if key_bytes is None and target.requires_key:
             arguments.check_key(target)
-        future = self.append(target, queue, key_bytes, value_bytes, pairs, timestamp)
+        future = self.put_made(target, queue, key_bytes, value_bytes, pairs, timestamp)
         if future is None:
             self._open_topic(topic)  # the next of that name, if there is one
-            return self.send(topic, value, key, headers, partition, timestamp_ms)
+            return self.take(topic, value, key, headers, partition, timestamp_ms)
         return future
+
+    def put(
+        self, TopicTarget target not None, PartitionQueue queue, bytes key, bytes value,
+        tuple headers, int64_t timestamp
+    ):
+        """The second half of `send`: a record that is made, into its batch.
+
+        None when the target's topic is gone. Where `_make_room` does not wait but raises `NoRoom`,
+        that has its arguments.
+        """
+        return self.put_made(target, queue, key, value, headers, timestamp)
+
+    cdef RecordFuture put_made(
+        self, TopicTarget target, PartitionQueue queue, bytes key, bytes value, tuple headers,
+        int64_t timestamp
+    ):
+        try:
+            return self.append(target, queue, key, value, headers, timestamp)
+        except NoRoom as postponed:
+            postponed.record = (target, queue, key, value, headers, timestamp)
+            raise
 
     cdef RecordFuture append(
         self, TopicTarget target, PartitionQueue queue, bytes key, bytes value, tuple headers,
@@ -287,7 +280,7 @@ cdef class RecordAccumulator:
         cdef Py_ssize_t capacity = min(limit, max(needed, queue.last_size))
         cdef ProducerBatch batch
         if self._metadata_end() != self._metadata_version:
-            self.refresh_targets()
+            self._metadata_moved(queue.target)
         if queue.target.gone:
             return 0
         if self.memory_used + capacity > self.buffer_memory:

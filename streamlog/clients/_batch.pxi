@@ -6,11 +6,6 @@
 cdef class RecordFuture:
     """The outcome of one `send()`: `result()` waits for it, and so does `await`."""
 
-    cdef ProducerBatch batch
-    cdef int32_t index
-    cdef bint observed
-    cdef int64_t timestamp
-
     def done(self):
         """Whether the outcome is known."""
         return self.batch.queue.acks == 0 or self.batch.state >= DONE
@@ -52,24 +47,6 @@ cdef class RecordFuture:
 @cython.freelist(64)
 cdef class ProducerBatch:
     """What one append writes: the open batch of a partition, or an encoded run of `send_many`."""
-
-    cdef readonly PartitionQueue queue
-    cdef public int state
-    cdef readonly int32_t count
-    cdef public int32_t observed
-    cdef readonly double created_s
-    cdef public int64_t base_offset
-    cdef public int64_t append_time_ms
-    cdef public object error
-    cdef public object durability
-    cdef public object callbacks
-    cdef public object parts
-    cdef public object wire
-    cdef public Py_ssize_t reserved
-    cdef bytearray buffer
-    cdef readonly Py_ssize_t size
-    cdef Py_ssize_t capacity, limit
-    cdef int64_t base_timestamp, max_timestamp
 
     def __init__(self, PartitionQueue queue not None, wire, parts, int32_t count, double created_s):
         self.queue = queue

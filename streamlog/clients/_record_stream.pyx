@@ -27,10 +27,6 @@ cdef class PartitionBatch(RecordBatch):
     from `start_offset` on (the first batch after a seek may begin before it).
     """
 
-    cdef public object topic
-    cdef public object partition
-    cdef public int64_t start_offset
-
     def __iter__(self):
         return self.open_records(self.topic, self.partition, self.start_offset, LIMIT)
 
@@ -40,26 +36,6 @@ cdef class PartitionBatch(RecordBatch):
 @cython.no_gc
 cdef class RecordStream:
     """Records of one fetch after the other. Not for two threads at once."""
-
-    cdef object __weakref__
-
-    cdef object _source
-    cdef object _key_deserializer
-    cdef object _value_deserializer
-    cdef bint _plain
-    cdef bint _check_crcs
-    cdef bint _closed
-    cdef int64_t _position
-    cdef RecordIterator _records
-    cdef RecordBatch _batch
-    cdef Py_ssize_t _batch_at
-    cdef object _fetch
-    cdef object _view
-    cdef object _topic
-    cdef object _partition
-    cdef int64_t _end
-    cdef Py_ssize_t _at
-    cdef Py_ssize_t _size
 
     def __init__(
         self, source, *, bint check_crcs=True, key_deserializer=None, value_deserializer=None

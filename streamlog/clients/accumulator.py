@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from streamlog.clients import arguments
 from streamlog.clients.batch import Entry, ProducerBatch, RecordFuture
 from streamlog.clients.batch_state import OPEN, SEALED
+from streamlog.clients.postponed import NoRoom
 from streamlog.record import encode
 from streamlog.record.byteslike import encoded_headers
 from streamlog.record.layout import HEADER_SIZE, MAX_INT64
@@ -138,9 +139,9 @@ class RecordAccumulator:
     """The hot half of a `Producer`: takes records into batches, and calls the other half per batch.
 
     The subclass provides `_open_topic(topic)`, `added_partition(target, partition)`,
-    `refresh_targets()`, `_drain(queue)`, `_drain_full(queue)`, `_make_room(size)`, `_arm()`,
-    `_next_sticky(target)` and `_refuse()`, and sets `_metadata_end()`, where the metadata log ends,
-    and `_metadata_version`, where it was looked at.
+    `refresh_targets()`, `_metadata_moved(target)`, `_drain(queue)`, `_drain_full(queue)`,
+    `_make_room(size)`, `_arm()`, `_next_sticky(target)` and `_refuse()`, and sets
+    `_metadata_end()`, where the metadata log ends, and `_metadata_version`, where it was looked at.
     """
 
     _metadata_end: Callable[[], int]
@@ -149,6 +150,7 @@ class RecordAccumulator:
     def __init__(self, config: ProducerConfig, clock: Clock) -> None:
         self.unusable = 0
         self.armed = False
+        self.last_send_ms = 0
         self.acks = config.acks
         self.pending: dict[PartitionQueue, None] = {}
         self._unsynced: dict[PartitionQueue, None] = {}
@@ -175,6 +177,7 @@ class RecordAccumulator:
         target = self._targets.get(topic) if type(topic) is str else None
         if target is None:
             target = self._open_topic(topic)
+        queue = None if partition is None else target.chosen(partition)
         config = self.__config
         key_bytes, value_bytes = key, value
         if config.key_serializer is not None:
@@ -184,26 +187,39 @@ class RecordAccumulator:
         key_bytes = None if key_bytes is None else arguments.raw(key_bytes, "key")
         value_bytes = None if value_bytes is None else arguments.raw(value_bytes, "value")
         pairs = encoded_headers(headers) if headers else ()
-        timestamp = self.__clock.now_ms()
+        timestamp = self.last_send_ms = self.__clock.now_ms()
         if timestamp_ms is not None:
             timestamp = target.checked_timestamp(timestamp_ms, timestamp)
-        queue = self.__choose(target, key_bytes, value_bytes, partition)
+        if partition is None:
+            queue = self.__choose(target, key_bytes, value_bytes)
         if key_bytes is None and target.requires_key:
             arguments.check_key(target)
         fixed = encode.body_size(0, 0, key_bytes, value_bytes, pairs) - 2
         entry = Entry(timestamp, key_bytes, value_bytes, pairs, fixed)
-        future = self.__append(target, queue, entry)
+        future = self.put(target, queue, entry)
         if future is None:
             self._open_topic(topic)  # the next of that name, if there is one
             return self.send(topic, value, key, headers, partition, timestamp_ms)
         return future
 
+    def put(
+        self, target: TopicTarget, queue: PartitionQueue | None, entry: Entry
+    ) -> RecordFuture | None:
+        """The second half of `send`: a record that is made, into its batch.
+
+        None when the target's topic is gone. Where `_make_room` does not wait but raises `NoRoom`,
+        that has its arguments.
+        """
+        try:
+            return self.__append(target, queue, entry)
+        except NoRoom as postponed:
+            postponed.record = (target, queue, entry)
+            raise
+
     def __choose(
-        self, target: TopicTarget, key: bytes | None, value: bytes | None, partition: object
+        self, target: TopicTarget, key: bytes | None, value: bytes | None
     ) -> PartitionQueue | None:
         """Where a record goes; None leaves it to the sticky partition."""
-        if partition is not None:
-            return target.chosen(partition)
         partitioner = self.__config.partitioner
         if partitioner is not None:
             chosen = arguments.custom_partition(partitioner, target, key, value)
@@ -267,7 +283,7 @@ class RecordAccumulator:
     def __open_batch(self, queue: PartitionQueue, fixed: int) -> None:
         """Give `queue` an open batch with room for one record; another thread may be first."""
         if self._metadata_end() != self._metadata_version:
-            self.refresh_targets()
+            self._metadata_moved(queue.target)
         if queue.target.gone:
             return
         needed = HEADER_SIZE + fixed + 7  # the two deltas take a byte each, the length up to 5
@@ -325,6 +341,9 @@ class RecordAccumulator:
         raise NotImplementedError
 
     def refresh_targets(self) -> None:
+        raise NotImplementedError
+
+    def _metadata_moved(self, target: TopicTarget) -> None:
         raise NotImplementedError
 
     def _drain(self, queue: PartitionQueue, timeout: float | None = None) -> None:

@@ -169,7 +169,7 @@ def check_record_size(target: TopicTarget, fixed: int) -> None:
 
 def _look_again(target: TopicTarget) -> None:
     """Before something is refused: another process may have changed the topic's settings."""
-    target.queues[0].accumulator.refresh_targets()
+    target.queues[0].accumulator.look_again(target)
 
 
 def too_large(topic: str, size: int, limit: int) -> RecordTooLargeError:

@@ -7,7 +7,8 @@ inside the processor's cache.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streamlog.clients import arguments
@@ -18,7 +19,9 @@ from streamlog.clients.accumulators import (
     group_by_partition,
     largest_size,
 )
+from streamlog.clients.flows import Call, Flow, Pause, call
 from streamlog.clients.futures import SendManyFuture
+from streamlog.clients.postponed import TopicNotOpen
 from streamlog.errors import RecordTooLargeError
 from streamlog.record.kernel import encode_many, partition_many
 from streamlog.record.layout import HEADER_SIZE, MAX_INT64, MAX_RECORD_OVERHEAD
@@ -32,6 +35,7 @@ _BATCH_BYTES = 64 * 1024
 _PIECE_BYTES = 1024 * 1024
 _FIRST_PIECE_RECORDS = 1024
 _MOST_PIECE_RECORDS = 64 * 1024
+_SERIALIZED_AT_ONCE = 512
 
 
 def send_many(
@@ -42,25 +46,27 @@ def send_many(
     keys: Sequence[Any] | None,
     partition: int | None,
     timestamps_ms: Sequence[int | None] | None,
-) -> SendManyFuture:
+) -> Flow[SendManyFuture]:
     """See `Producer.send_many`."""
-    target = producer.target_of(topic)
-    producer.refresh_targets()
+    target = yield from producer.target_of(topic)
     now_ms = producer.now_ms()
+    if partition is not None and not _is_partition(partition, target):
+        yield from call(partial(producer.find_partition, target, partition))
     choose = Chooser(producer, config, target, partition)
     columns = Columns(
         _column(values, "values"),
         None if keys is None else _column(keys, "keys"),
         None if timestamps_ms is None else _column(timestamps_ms, "timestamps_ms"),
     )
-    columns.serialize(target.topic, config)
-    columns.check(target, now_ms)
+    yield from columns.serialize(target.topic, config)
+    yield from _check(columns, producer, target, now_ms)
     batches: list[ProducerBatch] = []
     start = 0
     step = _FIRST_PIECE_RECORDS
     while start < len(columns.values):
         piece = columns.slice(start, start + step)
-        written = _send_piece(producer, config, choose, piece, now_ms, batches)
+        written = yield from _send_piece(producer, config, choose, piece, now_ms, batches)
+        yield Pause()
         start += step
         step = max(1, min(_MOST_PIECE_RECORDS, step * _PIECE_BYTES // max(written, 1)))
     return SendManyFuture(batches)
@@ -91,19 +97,14 @@ class Columns:
             None if self.timestamps is None else self.timestamps[start:stop],
         )
 
-    def serialize(self, topic: str, config: ProducerConfig) -> None:
+    def serialize(self, topic: str, config: ProducerConfig) -> Flow[None]:
         """Replace keys and values by their bytes, where there is a serializer."""
-        key_serializer, value_serializer = config.key_serializer, config.value_serializer
-        if value_serializer is not None:
-            self.values = tuple(
-                arguments.serialized(value_serializer, topic, f"values[{index}]", value)
-                for index, value in enumerate(self.values)
+        if config.value_serializer is not None:
+            self.values = yield from _serialized(
+                config.value_serializer, topic, "values", self.values
             )
-        if key_serializer is not None and self.keys is not None:
-            self.keys = tuple(
-                arguments.serialized(key_serializer, topic, f"keys[{index}]", key)
-                for index, key in enumerate(self.keys)
-            )
+        if config.key_serializer is not None and self.keys is not None:
+            self.keys = yield from _serialized(config.key_serializer, topic, "keys", self.keys)
 
     def check(self, target: TopicTarget, now_ms: int) -> None:
         """Raise what is wrong with any record, before one is written."""
@@ -135,6 +136,31 @@ class Columns:
             arguments.checked_timestamp(target, timestamp, now_ms, f"timestamps_ms[{index}]")
 
 
+def _serialized(
+    serializer: Callable[[Any], bytes | None], topic: str, name: str, column: tuple[Any, ...]
+) -> Flow[tuple[Any, ...]]:
+    serialized: list[bytes | None] = []
+    for start in range(0, len(column), _SERIALIZED_AT_ONCE):
+        serialized += (
+            arguments.serialized(serializer, topic, f"{name}[{index}]", value)
+            for index, value in enumerate(column[start : start + _SERIALIZED_AT_ONCE], start)
+        )
+        yield Pause()
+    return tuple(serialized)
+
+
+def _check(columns: Columns, producer: Producer, target: TopicTarget, now_ms: int) -> Flow[None]:
+    while True:
+        try:
+            return columns.check(target, now_ms)
+        except TopicNotOpen:  # it may take by now what it seems to refuse
+            yield Call(producer.refresh_targets)
+
+
+def _is_partition(partition: object, target: TopicTarget) -> bool:
+    return type(partition) is int and 0 <= partition < len(target.queues)
+
+
 def _column(values: Iterable[Any], name: str) -> tuple[Any, ...]:
     if isinstance(values, str | bytes | bytearray | memoryview):
         raise TypeError(f"{name} must be an iterable of them, not one {type(values).__name__}")
@@ -159,9 +185,6 @@ class Chooser:
     def __init__(
         self, producer: Producer, config: ProducerConfig, target: TopicTarget, partition: Any
     ) -> None:
-        count = len(target.queues)
-        if partition is not None and not (type(partition) is int and 0 <= partition < count):
-            producer.added_partition(target, partition)
         self._producer = producer
         self._partition = partition
         self._partitioner = config.partitioner
@@ -200,7 +223,7 @@ def _send_piece(
     piece: Columns,
     now_ms: int,
     batches: list[ProducerBatch],
-) -> int:
+) -> Flow[int]:
     """Encode and write one piece; the bytes it took."""
     target = choose.target
     limit = target.config.max_batch_bytes
@@ -218,7 +241,7 @@ def _send_piece(
         )
         total += len(wire)
         runs = _runs(wire, parts, min(_PIECE_BYTES, target.config.segment_bytes))
-        batches += producer.append_encoded(queue, runs)
+        batches += yield from producer.append_encoded(queue, runs)
     return total
 
 

@@ -67,9 +67,10 @@ class Consumer:
         self._engine = engine
         self._config = config
         self._guard = Guard("consumer") if guard is None else guard
-        self._fetcher = Fetcher(engine, config, self._guard)
-        self._stream = self._fetcher.open_stream()
-        self._polling = Polling(self._fetcher, self._stream)
+        # For `streamlog`'s own modules.
+        self.fetcher = Fetcher(engine, config, self._guard)
+        self.stream = self.fetcher.open_stream()
+        self._polling = Polling(self.fetcher, self.stream)
         watch_forks(self)
         names = list(topics)
         if names:
@@ -80,10 +81,10 @@ class Consumer:
     def __iter__(self) -> Iterator[Record]:
         """Records as they come. A compiled iterator: ask it, not the consumer, in a tight loop."""
         with self._guard:
-            return self._stream
+            return self.stream
 
     def __next__(self) -> Record:
-        return next(self._stream)
+        return next(self.stream)
 
     @synchronous
     def poll(
@@ -138,11 +139,11 @@ class Consumer:
         if (topics is None) == (pattern is None):
             raise ConfigError("subscribe() takes either topics or a pattern")
         if pattern is not None:
-            yield from self._fetcher.follow(TopicPattern(pattern))
+            yield from self.fetcher.follow(TopicPattern(pattern))
         else:
             names = [topics] if isinstance(topics, str) else list(topics or ())
             named = yield from call(partial(NamedTopics, names, self._engine.topic))
-            yield from self._fetcher.follow(named)
+            yield from self.fetcher.follow(named)
 
     @synchronous
     def assign(self, partitions: Iterable[TopicPartition]) -> Flow[None]:
@@ -152,44 +153,44 @@ class Consumer:
         """
         wanted = list(partitions)
         assigned = yield from call(partial(AssignedPartitions, wanted, self._engine.topic))
-        yield from self._fetcher.follow(assigned)
+        yield from self.fetcher.follow(assigned)
 
     @synchronous
     def unsubscribe(self) -> Flow[None]:
         """Read nothing any more."""
-        yield from self._fetcher.follow(None)
+        yield from self.fetcher.follow(None)
 
     @synchronous
     def subscription(self) -> Flow[frozenset[str]]:
         """The topics that are read."""
-        yield from self._fetcher.refresh()
-        return frozenset(partition.topic for partition in self._fetcher.table)
+        yield from self.fetcher.refresh()
+        return frozenset(partition.topic for partition in self.fetcher.table)
 
     @synchronous
     def assignment(self) -> Flow[set[TopicPartition]]:
         """The partitions that are read."""
-        yield from self._fetcher.refresh()
-        return set(self._fetcher.table)
+        yield from self.fetcher.refresh()
+        return set(self.fetcher.table)
 
     @synchronous
     def pause(self, *partitions: TopicPartition) -> Flow[None]:
         """Hand out nothing of these partitions, or of any, until `resume()`."""
         for index in (yield from self._indexes(partitions)):
-            self._fetcher.leave(index)
-            self._fetcher.table.pause(index)
+            self.fetcher.leave(index)
+            self.fetcher.table.pause(index)
 
     @synchronous
     def resume(self, *partitions: TopicPartition) -> Flow[None]:
         """Read these partitions again, or all."""
         for index in (yield from self._indexes(partitions)):
-            self._fetcher.leave(index)
-            self._fetcher.table.resume(index)
+            self.fetcher.leave(index)
+            self.fetcher.table.resume(index)
 
     @synchronous
     def paused(self) -> Flow[set[TopicPartition]]:
         """The partitions that are paused."""
-        yield from self._fetcher.refresh()
-        return self._fetcher.table.paused()
+        yield from self.fetcher.refresh()
+        return self.fetcher.table.paused()
 
     # Positions
 
@@ -197,7 +198,7 @@ class Consumer:
     def position(self, partition: TopicPartition) -> Flow[int]:
         """The offset of the next record that will be handed out of this partition."""
         (index,) = yield from self._indexes([partition])
-        return (yield from self._fetcher.position(index))
+        return (yield from self.fetcher.position(index))
 
     @synchronous
     def seek(
@@ -211,38 +212,38 @@ class Consumer:
         if not isinstance(offset, int) or isinstance(offset, bool) or offset < 0:
             raise ConfigError(f"an offset is an integer from 0 up, not {offset!r}", value=offset)
         (index,) = yield from self._indexes([partition])
-        self._fetcher.leave(index)
+        self.fetcher.leave(index)
         epoch = NO_EPOCH if leader_epoch is None else leader_epoch
-        self._fetcher.table.put(index, offset, epoch)
+        self.fetcher.table.put(index, offset, epoch)
 
     @synchronous
     def seek_to_beginning(self, *partitions: TopicPartition) -> Flow[None]:
         """Go on from the first offset that there is now, of these partitions or of all."""
         for index in (yield from self._indexes(partitions)):
-            self._fetcher.leave(index)
-            self._fetcher.assignment.seek_to_beginning(index)
+            self.fetcher.leave(index)
+            self.fetcher.assignment.seek_to_beginning(index)
 
     @synchronous
     def seek_to_end(self, *partitions: TopicPartition) -> Flow[None]:
         """Go on with what is appended after this call, in these partitions or in all."""
         for index in (yield from self._indexes(partitions)):
-            self._fetcher.leave(index)
-            self._fetcher.assignment.seek_to_end(index)
+            self.fetcher.leave(index)
+            self.fetcher.assignment.seek_to_end(index)
 
     @synchronous
     def lag(self) -> Flow[dict[TopicPartition, int]]:
         """How many offsets each partition read has that were not handed out yet."""
-        yield from self._fetcher.refresh()
+        yield from self.fetcher.refresh()
         lags = {}
-        for index, partition in enumerate(self._fetcher.table):
-            position = yield from self._fetcher.position(index)
-            lags[partition] = self._fetcher.assignment.log(index).high_watermark - position
+        for index, partition in enumerate(self.fetcher.table):
+            position = yield from self.fetcher.position(index)
+            lags[partition] = self.fetcher.assignment.log(index).high_watermark - position
         return lags
 
     def _indexes(self, partitions: Iterable[TopicPartition]) -> Flow[list[int]]:
         """Where these partitions, or all, are in the table as it is now."""
-        yield from self._fetcher.refresh()
-        return self._fetcher.table.indexes(partitions)
+        yield from self.fetcher.refresh()
+        return self.fetcher.table.indexes(partitions)
 
     def commit(self, *_offsets: object) -> NoReturn:
         """Raises `UsageError`: there is no group to commit for."""
@@ -277,7 +278,7 @@ class Consumer:
 
     def forked_in_child(self) -> None:
         """Hand out nothing of what the parent had fetched."""
-        self._stream.close()
+        self.stream.close()
 
     @property
     def closed(self) -> bool:
@@ -296,7 +297,7 @@ class Consumer:
     def begin_close(self) -> None:
         """Let every call and iteration end, and wait for none of them."""
         self._guard.closed = True
-        self._stream.close()
+        self.stream.close()
         if not self._guard.forked:
             self._engine.ring()
 

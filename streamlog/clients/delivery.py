@@ -91,26 +91,25 @@ def run_callbacks(batch: ProducerBatch) -> None:
             logging.getLogger("streamlog.clients").exception("a callback of %r failed", future)
 
 
+def when_settled(batch: ProducerBatch, callback: Callable[[ProducerBatch], object]) -> None:
+    """Call `callback(batch)` once the batch is done or failed: now, if it is. As `add_callback`."""
+    if batch.callbacks is None:
+        batch.callbacks = deque()
+    batch.callbacks.append((callback, batch))
+    if batch.state >= DONE:
+        run_callbacks(batch)
+
+
 def wait_async(future: Any, batch: ProducerBatch) -> Generator[Any, None, Any]:
-    """The body of `await future`: append inline, sync on the sender's thread."""
-    batch.queue.accumulator.hurry(batch)
-    if not future.done():
-        import asyncio
+    """The body of `await future`: the batch is written when this turn of the loop is over."""
+    producer = batch.queue.accumulator
+    if producer.unusable == FORKED:
+        raise forked("a future")
+    while not future.done():
+        from streamlog.clients.asynchronous.turns import turn_of
 
-        loop = asyncio.get_running_loop()
-        settled = loop.create_future()
-
-        def wake(_: object) -> None:
-            loop.call_soon_threadsafe(_settle, settled)
-
-        future.add_done_callback(wake)
-        yield from settled
+        yield from turn_of(producer).settled(producer, batch)
     return future.result()
-
-
-def _settle(settled: Any) -> None:
-    if not settled.done():  # cancelled meanwhile
-        settled.set_result(None)
 
 
 def forked(what: str) -> ForkedHandleError:

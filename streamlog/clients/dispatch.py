@@ -8,50 +8,47 @@ stamped but not settled is looked for in the log before it is written again.
 
 from __future__ import annotations
 
-import threading
+from functools import partial
 from threading import get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from streamlog.broker import produce
 from streamlog.broker.parallel import THREADS, in_parallel
-from streamlog.clients import arguments
-from streamlog.clients.accumulators import (
-    PartitionQueue,
-    ProducerBatch,
-    RecordAccumulator,
-    TopicTarget,
-)
+from streamlog.clients.accumulators import PartitionQueue, ProducerBatch
 from streamlog.clients.batch_state import DONE, FAILED, OPEN, SEALED, WRITTEN
 from streamlog.clients.delivery import run_callbacks
 from streamlog.clients.finishing import Sequence, finish
+from streamlog.clients.flows import Call, Flow
+from streamlog.clients.known_topics import KnownTopics
+from streamlog.clients.room import Room
 from streamlog.clients.runs import RUN_BATCHES, gather
-from streamlog.clients.targets import fill_target, gone, refuse_internal, retire
+from streamlog.clients.targets import gone
 from streamlog.clients.written import find_written, written_sequence
 from streamlog.errors import (
-    BufferExhaustedError,
     FailedWriteError,
     RecordTooLargeError,
     SendError,
-    UnknownTopicError,
     UsageError,
 )
 from streamlog.record import layout
+from streamlog.storage.append_outcome import WouldWait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamlog.broker.engine import Engine
     from streamlog.clock import Clock
-    from streamlog.config import ProducerConfig, TopicConfig
+    from streamlog.config import ProducerConfig
     from streamlog.storage.partition_log import PartitionLog
-    from streamlog.types import TopicDescription
 
 _ACKS_ALL = -1
 _ACKS_WRITTEN = 1
 _LONGEST_RUN_MS = 5
+_MOMENT_S = 0.0005
 
 
-class Dispatcher(RecordAccumulator):
+class Dispatcher(KnownTopics):
     """Writes and syncs what the accumulator seals. `Producer` puts the public calls on top."""
 
     def __init__(
@@ -61,109 +58,13 @@ class Dispatcher(RecordAccumulator):
         clock: Clock,
         random_below: Callable[[int], int],
     ) -> None:
-        super().__init__(config, clock)
-        self._engine = engine
-        self._config = config
-        self._clock = clock
-        self._random_below = random_below
-        self._metadata_end = engine.metadata.published_end
-        self._metadata_version = -1
+        super().__init__(engine, config, clock, random_below)
         self._producer_id = -1
         self._failures: dict[ProducerBatch, None] = {}
-        self._room = threading.Condition()
-        self._waiting_for_room = 0
+        self._room = Room(self, config, clock)
         self._at_once = not 0 < config.linger_ms <= _LONGEST_RUN_MS
-        self._targets_lock = threading.RLock()
-        engine.metadata.watch_removals(self)
-
-    # ------------------------------------------------------------------ topics
-
-    def _open_topic(self, topic: str) -> TopicTarget:
-        """The target of a topic, resolved now. Raises `UnknownTopicError` naming the nearest."""
-        if not isinstance(topic, str):
-            raise TypeError(f"topic must be str, not {type(topic).__name__}")
-        with self._targets_lock:
-            target = self._targets.get(topic)
-            if target is None or target.gone:
-                description, config = self._look_up(topic)
-                refuse_internal(description)
-                target = TopicTarget(str(topic))
-                target.topic_id = description.topic_id
-                fill_target(target, config, self._config)
-                self._add_partitions(target, description.partitions)
-                target.sticky = self._random_below(description.partitions)
-                self._targets[topic] = target
-            return target
-
-    def _add_partitions(self, target: TopicTarget, count: int) -> None:
-        for partition in range(len(target.queues), count):
-            queue = PartitionQueue(self, target, partition, threading.Lock())
-            target.queues.append(queue)
-
-    def _look_up(self, topic: str) -> tuple[TopicDescription, TopicConfig]:
-        with self._engine.metadata.lock:  # both of the same topic, not of two of that name
-            return self._engine.topic(topic), self._engine.configs.of(topic)
-
-    def refresh_targets(self) -> None:
-        """Bring the targets, and the logs, up to date once the metadata moved.
-
-        One comparison otherwise.
-        """
-        version = self._metadata_end()
-        if version == self._metadata_version:
-            return
-        with self._targets_lock:
-            self._engine.refresh()
-            for topic, target in list(self._targets.items()):
-                try:
-                    description, config = self._look_up(topic)
-                except UnknownTopicError:
-                    retire(target)
-                if not target.gone and description.topic_id != target.topic_id:
-                    retire(target)
-                if target.gone:
-                    del self._targets[topic]
-                    continue
-                fill_target(target, config, self._config)
-                self._add_partitions(target, description.partitions)
-            self._metadata_version = version
-
-    def topics_removed(self) -> None:
-        """Hear from the metadata that topics went: what is sent now is not for the old ones.
-
-        At once, and not at the next batch: a record must not join a batch that is to fail.
-        """
-        topics = self._engine.metadata.image.topics
-        for name, target in list(self._targets.items()):
-            if name not in topics or str(topics[name].topic_id) != target.topic_id:
-                retire(target)
-
-    def added_partition(self, target: TopicTarget, partition: object) -> PartitionQueue:
-        """The queue of a partition that the target does not know: one that was added since.
-
-        Raises `TypeError`, and `UnknownTopicError` when there is none.
-        """
-        if type(partition) is int and partition >= 0:
-            self.refresh_targets()
-            if partition < len(target.queues):
-                return target.queues[partition]
-        raise arguments.wrong_partition(target, partition)
-
-    def target_of(self, topic: str) -> TopicTarget:
-        """The target of a topic, as `send` finds it. Raises `UnknownTopicError`."""
-        self.refresh_targets()
-        target = self._targets.get(topic) if type(topic) is str else None
-        return self._open_topic(topic) if target is None or target.gone else target
-
-    def take_sticky(self, target: TopicTarget) -> int:
-        """The partition for many records without keys; the next ones go elsewhere."""
-        partition = target.sticky
-        if len(target.queues) > 1:
-            target.sticky = self._next_sticky(target)
-        return partition
-
-    def _next_sticky(self, target: TopicTarget) -> int:
-        return self._random_below(len(target.queues))
+        #: Those who await records, by their event loop; `asynchronous.turns` fills it.
+        self.turns: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
     # ------------------------------------------------------------------ writing
 
@@ -172,7 +73,7 @@ class Dispatcher(RecordAccumulator):
 
     def append_encoded(
         self, queue: PartitionQueue, runs: list[tuple[bytearray, list[int]]]
-    ) -> list[ProducerBatch]:
+    ) -> Flow[list[ProducerBatch]]:
         """Write encoded batches behind what is queued; each run is one append."""
         created_s = self._clock.monotonic()
         batches = [
@@ -181,23 +82,46 @@ class Dispatcher(RecordAccumulator):
         queue.seal()
         queue.sealed.extend(batches)
         self.pending[queue] = None
-        self._drain(queue)
+        yield self._drained(queue)
         if self._unsynced and not self.armed:
             self._arm()
         return batches
 
-    def _drain(self, queue: PartitionQueue, timeout: float | None = None) -> None:
-        """Write what is sealed in `queue`. Raises `TimeoutError` if others write for too long."""
+    def _refresh(self, wait: bool) -> None:
+        """As `refresh_targets`; without `wait`, `WouldWait` where that has to look anything up."""
+        if not wait and self._metadata_end() != self._metadata_version:
+            raise WouldWait
+        self.refresh_targets()
+
+    def _drained(self, queue: PartitionQueue) -> Call:
+        """What a flow yields to have written what is sealed in `queue`."""
+        return Call(partial(self._drain, queue), partial(self._try_drain, queue))
+
+    def _try_drain(self, queue: PartitionQueue) -> bool:
+        """Write what is sealed in `queue`, unless that takes waiting; whether all is written."""
+        try:
+            self._drain(queue, _MOMENT_S, wait=False)
+        except (WouldWait, TimeoutError):
+            return False
+        return not queue.sealed
+
+    def _drain(
+        self, queue: PartitionQueue, timeout: float | None = None, *, wait: bool = True
+    ) -> None:
+        """Write what is sealed in `queue`. Raises `TimeoutError` if others write for too long.
+
+        Without `wait` it raises `WouldWait` at the first batch that cannot be written at once.
+        """
         if queue.owner == get_ident() and queue.lock.locked():
             return  # called again by a finalizer or signal handler: the outer call goes on with it
         settled: list[ProducerBatch] = []
         try:
             if timeout is None:
                 with queue.lock:
-                    self._drain_locked(queue, settled)
+                    self._drain_locked(queue, settled, wait)
             elif queue.lock.acquire(timeout=max(timeout, 0)):
                 try:
-                    self._drain_locked(queue, settled)
+                    self._drain_locked(queue, settled, wait)
                 finally:
                     queue.lock.release()
             elif queue.sealed:
@@ -206,33 +130,34 @@ class Dispatcher(RecordAccumulator):
             for batch in settled:
                 if batch.state >= DONE and batch.callbacks:
                     run_callbacks(batch)
-        if self._waiting_for_room:
-            with self._room:
-                self._room.notify_all()
+            if settled:
+                self._room.was_made()
 
-    def _drain_locked(self, queue: PartitionQueue, settled: list[ProducerBatch]) -> None:
+    def _drain_locked(
+        self, queue: PartitionQueue, settled: list[ProducerBatch], wait: bool
+    ) -> None:
         try:
             queue.owner = get_ident()
-            self.refresh_targets()
+            self._refresh(wait)
             while queue.sealed:
                 batch = queue.sealed[0]
                 settled.append(batch)
                 if batch.state == SEALED:
-                    self._write(queue, batch)
+                    self._write(queue, batch, wait)
                 batch.release()
                 queue.sealed.pop(0)
             queue.rest()
         finally:
             queue.owner = None
 
-    def _write(self, queue: PartitionQueue, batch: ProducerBatch) -> None:
-        """Append one batch, or have its error; an interrupt leaves it as it was."""
+    def _write(self, queue: PartitionQueue, batch: ProducerBatch, wait: bool) -> None:
+        """Append one batch, or have its error; an interrupt (or `WouldWait`) changes nothing."""
         try:
             if self._targets.get(queue.topic) is not queue.target:
                 raise gone(queue.topic)
             if self._clock.monotonic() - batch.created_s > self._config.delivery_timeout_ms / 1000:
                 raise _expired(queue, self._config.delivery_timeout_ms)
-            self._append(queue, batch)
+            self._append(queue, batch, wait)
         except Exception as error:  # noqa: BLE001  # whatever it is, the batch's future has it
             if getattr(error, "outcome", None) == "unknown" and queue.sequence is not None:
                 queue.sequence = self._renumbered(queue.sequence)
@@ -244,25 +169,31 @@ class Dispatcher(RecordAccumulator):
         Only where the linger thread comes by soon: a full batch does not wait for long.
         """
         if self._at_once or len(queue.sealed) >= RUN_BATCHES:
-            self._drain(queue)
+            self._drain_soon(queue)
 
-    def _append(self, queue: PartitionQueue, batch: ProducerBatch) -> None:
+    def _drain_soon(self, queue: PartitionQueue) -> None:
+        """Write what is sealed in `queue`, for who goes on with something else then."""
+        self._drain(queue)
+
+    def _append(self, queue: PartitionQueue, batch: ProducerBatch, wait: bool) -> None:
         log = queue.log
+        if not wait and (log is None or self._config.enable_idempotence):
+            raise WouldWait
         if log is None:
             log = queue.log = self._open_log(queue)
-        if not self._config.enable_idempotence and self._append_run(queue, log):
+        if not self._config.enable_idempotence and self._append_run(queue, log, wait):
             return
         base_offset = None if batch.wire is None else find_written(log, batch.wire)
         if base_offset is None:
             if self._config.enable_idempotence and queue.sequence is None:
                 queue.sequence = self._first_sequence()
-            base_offset = self._append_finished(queue, log, batch)
+            base_offset = self._append_finished(queue, log, batch, wait)
         if queue.sequence is not None and batch.wire is not None:
             queue.sequence = written_sequence(batch.wire).after(batch.count)
         self._note_written(queue, batch, base_offset)
 
     def _append_finished(
-        self, queue: PartitionQueue, log: PartitionLog, batch: ProducerBatch
+        self, queue: PartitionQueue, log: PartitionLog, batch: ProducerBatch, wait: bool
     ) -> int:
         """Finish and append one batch; the offset of its first record."""
         while True:
@@ -270,10 +201,10 @@ class Dispatcher(RecordAccumulator):
             wire = finish(batch, queue.target, queue.sequence)
             now_ms = self._clock.now_ms()
             try:
-                outcome = produce.append(log, wire, acks=_ACKS_WRITTEN, now_ms=now_ms)
+                outcome = produce.append(log, wire, acks=_ACKS_WRITTEN, now_ms=now_ms, wait=wait)
             except RecordTooLargeError:
                 # Another thread may have heard of a lower limit since: finished again, it fits.
-                self.refresh_targets()
+                self._refresh(wait)
                 if queue.target.config is config:
                     raise
                 continue
@@ -289,7 +220,7 @@ class Dispatcher(RecordAccumulator):
             error.outcome = error.context["outcome"] = "not_written"
             raise
 
-    def _append_run(self, queue: PartitionQueue, log: PartitionLog) -> bool:
+    def _append_run(self, queue: PartitionQueue, log: PartitionLog, wait: bool) -> bool:
         """Append what can go together, or take up where that was interrupted; False if nothing.
 
         A run that is refused falls apart: each batch by itself then has its own error.
@@ -303,7 +234,9 @@ class Dispatcher(RecordAccumulator):
             base_offset = find_written(log, run.wire)
             if base_offset is None:
                 now_ms = self._clock.now_ms()
-                outcome = produce.append(log, run.wire, acks=_ACKS_WRITTEN, now_ms=now_ms)
+                outcome = produce.append(
+                    log, run.wire, acks=_ACKS_WRITTEN, now_ms=now_ms, wait=wait
+                )
                 base_offset = outcome.base_offset
         except Exception as error:  # noqa: BLE001  # the batches' futures have it
             if getattr(error, "outcome", None) == "unknown":
@@ -405,40 +338,18 @@ class Dispatcher(RecordAccumulator):
 
         Raises `BufferExhaustedError` after `max_block_ms`.
         """
-        limit = self._config.buffer_memory
-        if size > limit:
-            raise RecordTooLargeError(
-                f"a batch of {size} bytes does not fit in buffer_memory={limit}",
-                size=size,
-                limit=limit,
-            )
-        deadline = self._clock.monotonic() + self._config.max_block_ms / 1000
-        while True:
-            for queue in list(self.pending):
-                if self.memory_used + size <= limit:
-                    return
-                queue.seal()
-                self._drain(queue)
-            self._wait_for_room(size, limit, deadline)
-            if self.memory_used + size <= limit:
-                return
+        deadline = self._room.deadline()
+        while not self._write_for_room(size):
+            self._room.wait(size, deadline)
 
-    def _wait_for_room(self, size: int, limit: int, deadline: float) -> None:
-        with self._room:
-            self._waiting_for_room += 1
-            try:
-                if self.memory_used + size <= limit:
-                    return
-                left = deadline - self._clock.monotonic()
-                if left <= 0 or not self._room.wait(left):
-                    raise BufferExhaustedError(
-                        f"no room for {size} bytes in buffer_memory={limit} within "
-                        f"max_block_ms={self._config.max_block_ms}: other threads are writing",
-                        size=size,
-                        limit=limit,
-                    )
-            finally:
-                self._waiting_for_room -= 1
+    def _write_for_room(self, size: int) -> bool:
+        """Write what is buffered until `size` bytes fit; whether they do."""
+        for queue in list(self.pending):
+            if self._room.has(size):
+                return True
+            queue.seal()
+            self._drain_soon(queue)
+        return self._room.has(size)
 
 
 def _expired(queue: PartitionQueue, limit_ms: int) -> SendError:

@@ -36,7 +36,7 @@ class Fetch(NamedTuple):
 class FetchSource(Protocol):
     """Where a `RecordStream` gets its next data from. It must not hold the stream."""
 
-    def next_fetch(self, reached: int) -> Fetch | None:
+    def next_fetch(self, reached: int, /) -> Fetch | None:
         """The next data, waiting for it where the source waits; None ends the iteration.
 
         `reached` is the offset behind what was handed out of the fetch before.

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from streamlog.broker.engine import Engine
@@ -103,7 +103,7 @@ S = TypeVar("S", bound=_Blocking)
 def synchronous(flow: Callable[Concatenate[S, P], Flow[R]]) -> Callable[Concatenate[S, P], R]:
     """The method whose text is this flow: it returns at the flow's end, with its result.
 
-    The flow itself stays reachable, as `__wrapped__`, for the asynchronous twin.
+    `flow_of(method)` is the flow again, for the asynchronous twin.
     """
 
     @wraps(flow)
@@ -114,3 +114,8 @@ def synchronous(flow: Callable[Concatenate[S, P], Flow[R]]) -> Callable[Concaten
     returned = flow.__annotations__["return"]
     flow.__annotations__["return"] = returned.removeprefix("Flow[").removesuffix("]")
     return method
+
+
+def flow_of(method: Callable[P, R]) -> Callable[P, Flow[R]]:
+    """The flow that `synchronous` made a method of."""
+    return cast("Callable[P, Flow[R]]", method.__wrapped__)  # type: ignore[attr-defined]

@@ -64,6 +64,11 @@ class Guard:
     ) -> None:
         self._lock.release()
 
+    @property
+    def is_entered(self) -> bool:
+        """Whether a task is in a call; of a guard for tasks."""
+        return bool(self._lock.locked())
+
     def leave(self) -> None:
         """Undo one `enter_unless_closed()` that returned True."""
         self._lock.release()

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from threading import get_ident
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from streamlog.clients import bulk, sender
 from streamlog.clients.batch_state import CLOSED, FORKED, OPEN, SEALED, USABLE, WRITTEN
 from streamlog.clients.delivery import forked, run_callbacks
 from streamlog.clients.dispatch import Dispatcher
+from streamlog.clients.flows import Call, Flow, call, run, synchronous
 from streamlog.clients.futures import SendManyFuture
+from streamlog.clients.leaving import leaving
 from streamlog.clients.partitioner import random_below as system_random_below
 from streamlog.clock import SYSTEM_CLOCK
 from streamlog.errors import ClosedError, DeliveryError, SendError
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
     from streamlog.clients.accumulators import PartitionQueue, ProducerBatch
     from streamlog.clock import Clock
     from streamlog.config import ProducerConfig
+
+R = TypeVar("R")
 
 _IDLE_TICKS = 20
 _SHORTEST_TICK_S = 0.001
@@ -57,8 +64,11 @@ class Producer(Dispatcher):
         self._sender = process_sender or sender.process_sender()
         self._idle_ticks = 0
         self._hurried = False
+        self._ended = threading.Event()
+        self._closer: int | None = None
         sender.register(self)
 
+    @synchronous
     def send_many(
         self,
         topic: str,
@@ -66,7 +76,7 @@ class Producer(Dispatcher):
         keys: Sequence[Any] | None = None,
         partition: int | None = None,
         timestamps_ms: Sequence[int | None] | None = None,
-    ) -> SendManyFuture:
+    ) -> Flow[SendManyFuture]:
         """Send many records at once, in big batches: the fast path.
 
         They are written when this returns, those before them too. The future's result lists an
@@ -75,9 +85,14 @@ class Producer(Dispatcher):
         position (`values[3]`), before anything is written. Failed batches: see `SendManyFuture`.
         """
         self._check_usable()
-        return bulk.send_many(self, self._config, topic, values, keys, partition, timestamps_ms)
+        return (
+            yield from bulk.send_many(
+                self, self._config, topic, values, keys, partition, timestamps_ms
+            )
+        )
 
-    def flush(self) -> None:
+    @synchronous
+    def flush(self) -> Flow[None]:
         """Return when every record sent before is as durable as `acks` asks.
 
         Raises `DeliveryError` with the failures since the last `flush` whose future nobody
@@ -86,14 +101,17 @@ class Producer(Dispatcher):
         self._check_usable()
         for queue in list(self.pending):
             queue.seal()
-            self._drain(queue)
-        self._sync_all()
-        self._raise_failures()
+            yield self._drained(queue)
+        if self._unsynced:
+            yield Call(self._sync_all)
+        self.raise_failures()
 
-    def partitions_for(self, topic: str) -> list[int]:
+    @synchronous
+    def partitions_for(self, topic: str) -> Flow[list[int]]:
         """The partitions of a topic. Raises `UnknownTopicError` naming the nearest."""
         self._check_usable()
-        return list(range(self._engine.topic(topic).partitions))
+        description = yield from call(partial(self._engine.topic, topic))
+        return list(range(description.partitions))
 
     def close(self, timeout: float | None = None) -> None:
         """Flush, and take no more records. A second call, or one in a forked child, does nothing.
@@ -101,15 +119,26 @@ class Producer(Dispatcher):
         After `timeout` seconds what is not written yet is given up and fails, `not_written`.
         Raises `DeliveryError` like `flush`.
         """
+        if self.end(timeout):
+            self.raise_failures()
+
+    def end(self, timeout: float | None = None) -> bool:
+        """What `close` does, and raises nothing; False if somebody did it already.
+
+        Returns when it is done, or after `timeout`, also where another thread does it.
+        """
         if self.unusable != USABLE:
-            return
-        self.unusable = CLOSED
+            if self.unusable == CLOSED and self._closer != get_ident():
+                self._ended.wait(timeout)
+            return False
+        self.unusable, self._closer = CLOSED, get_ident()
         try:
             self._finish(None if timeout is None else self._clock.monotonic() + timeout)
         finally:
             self._sender.disarm(self)
             sender.unregister(self)
-        self._raise_failures()
+            self._ended.set()
+        return True
 
     def __enter__(self) -> Self:
         self._check_usable()
@@ -121,7 +150,11 @@ class Producer(Dispatcher):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        with leaving(error):
+            self.close()
+
+    def _run(self, flow: Flow[R]) -> R:
+        return run(flow, self._engine)
 
     # ------------------------------------------------------------------ for the sender
 
@@ -142,7 +175,7 @@ class Producer(Dispatcher):
                 else:
                     due = min(due, left)
             if queue.sealed:
-                self._drain(queue)
+                self._drain_soon(queue)
         due = min(due, self._sync_due(now))
         return max(due, _SHORTEST_TICK_S) if self._stays_armed() else None
 
@@ -180,18 +213,26 @@ class Producer(Dispatcher):
             self.armed = True
         return self.armed
 
-    def hurry(self, batch: ProducerBatch) -> None:
-        """Write a batch now, inline, and have the sender sync it: for those who `await`."""
-        if self.unusable == FORKED:
-            raise forked("a future")
-        if batch.state == OPEN:
-            batch.queue.seal()
-        if batch.state == SEALED:
-            self._drain(batch.queue)
-        if batch.state == WRITTEN:
-            self._hurried = True
-            self._arm()
-            self._sender.hurry()
+    def hurry(self, batches: Iterable[ProducerBatch]) -> None:
+        """Write these now, and have them synced: for those who `await`. Waits for nothing."""
+        for batch in batches:
+            if batch.state == OPEN:
+                batch.queue.seal()
+            if batch.state == SEALED:
+                self._drain_here_or_elsewhere(batch.queue)
+        if any(batch.state == WRITTEN for batch in batches):
+            self._sync_elsewhere()
+
+    def _drain_here_or_elsewhere(self, queue: PartitionQueue) -> None:
+        """Write what is sealed, or have another thread do it if that takes waiting."""
+        if not self._try_drain(queue):
+            self._sync_elsewhere()  # the sender writes before it syncs
+
+    def _sync_elsewhere(self) -> None:
+        """Have everything that waits for it synced by another thread, at once."""
+        self._hurried = True
+        self._arm()
+        self._sender.hurry()
 
     def flush_at_exit(self, seconds: float) -> None:
         """Close within `seconds`: the interpreter ends."""
@@ -239,7 +280,7 @@ class Producer(Dispatcher):
         for batch in given_up:
             run_callbacks(batch)
 
-    def _raise_failures(self) -> None:
+    def raise_failures(self) -> None:
         """Raise what went wrong and nobody looked at; say it once."""
         failed = list(self._failures)
         for batch in failed:

@@ -76,7 +76,7 @@ class RecordStream:
 
     def __next__(self) -> Record:
         while True:
-            record = self._next_record()
+            record = self.next_record()
             if record is not None:
                 return record
             fetch = self._source.next_fetch(self._position)
@@ -112,7 +112,7 @@ class RecordStream:
         """Records of the fetch loaded, at most `limit`; an error comes after those before it."""
         taken: list[Record] = []
         try:
-            while len(taken) < limit and (record := self._next_record()) is not None:
+            while len(taken) < limit and (record := self.next_record()) is not None:
                 taken.append(record)
         except StreamlogError:
             # The position is before the record that failed, so that the next call meets it again.
@@ -141,7 +141,7 @@ class RecordStream:
             self._position = max(self._position, batch.next_offset)
         return taken
 
-    def _next_record(self) -> Record | None:
+    def next_record(self) -> Record | None:
         """The next record of the fetch loaded, None when it is used up."""
         while True:
             records, fetch = self._records, self._fetch

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload
 from streamlog.broker.engine import Engine
 from streamlog.broker.memory_directory import MEMORY_FILES, OS_FILES
 from streamlog.clients.forking import watch_forks
+from streamlog.clients.leaving import leaving
 from streamlog.errors import ClosedError, ConfigError
 from streamlog.types import BackupReport, TopicDescription
 
@@ -122,7 +123,7 @@ class StreamLog:
 
     # Topics
 
-    def create_topic(self, name: str, partitions: int = 1, **settings: Any) -> TopicDescription:
+    def create_topic(self, /, name: str, partitions: int = 1, **settings: Any) -> TopicDescription:
         """Create a topic, durably. Settings are Kafka's topic settings in snake_case, or dotted
         as in `**{"cleanup.policy": "compact"}`.
 
@@ -146,7 +147,7 @@ class StreamLog:
         """
         return self.engine_for_writing().create_partitions(name, partitions)
 
-    def alter_topic(self, name: str, **settings: Any) -> TopicDescription:
+    def alter_topic(self, /, name: str, **settings: Any) -> TopicDescription:
         """Change these settings of a topic, durably; None restores a default.
 
         What is appended and read afterwards obeys them, in every process and without reopening
@@ -170,7 +171,7 @@ class StreamLog:
         from streamlog.config import ProducerConfig
 
         producer = Producer(self.engine_for_writing(), ProducerConfig.from_settings(settings))
-        self._children.add(producer)
+        self.adopt(producer)
         return producer
 
     def consumer(self, *topics: str, **settings: Any) -> Consumer:
@@ -185,7 +186,7 @@ class StreamLog:
         from streamlog.config import ConsumerConfig
 
         consumer = Consumer(self.engine(), topics, ConsumerConfig.from_settings(settings))
-        self._children.add(consumer)
+        self.adopt(consumer)
         return consumer
 
     def read(
@@ -357,6 +358,10 @@ class StreamLog:
                     self._forked = False
         return self._engine
 
+    def adopt(self, client: _Closeable) -> None:
+        """Close this client too when the log is closed. For `streamlog`'s own modules."""
+        self._children.add(client)
+
     def engine_for_writing(self) -> Engine:
         """The engine. Raises `ReadOnlyError` on a log that was opened for reading."""
         engine = self.engine()
@@ -400,4 +405,5 @@ class StreamLog:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        with leaving(error):
+            self.close()

@@ -101,7 +101,7 @@ class TypedProducer(Generic[V, K]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        self._producer.__exit__(kind, error, traceback)
 
 
 class TypedTopic(Generic[V, K]):
@@ -123,13 +123,12 @@ class TypedTopic(Generic[V, K]):
 
     def producer(self, **settings: Any) -> TypedProducer[V, K]:
         """A producer of this topic, with the settings of `StreamLog.producer()`."""
-        settings = {"value_serializer": self._values.encode, **settings}
-        settings = {"key_serializer": self._keys.encode, **settings}
-        return TypedProducer(self._log.producer(**settings), self.name)
+        producer = self._log.producer(**{**self.serializers(), **settings})
+        return TypedProducer(producer, self.name)
 
     def consumer(self, **settings: Any) -> TypedConsumer[V, K]:
         """A consumer of all partitions, with the settings of `StreamLog.consumer()`."""
-        consumer = self._log.consumer(self.name, **self._deserializers(), **settings)
+        consumer = self._log.consumer(self.name, **self.deserializers(), **settings)
         return cast("TypedConsumer[V, K]", consumer)
 
     def read(
@@ -149,11 +148,16 @@ class TypedTopic(Generic[V, K]):
             end,
             start_time_ms=start_time_ms,
             end_time_ms=end_time_ms,
-            **self._deserializers(),
+            **self.deserializers(),
         )
         return cast("Iterator[TypedRecord[V, K]]", records)
 
-    def _deserializers(self) -> dict[str, Any]:
+    def serializers(self) -> dict[str, Any]:
+        """The settings of a producer that knows the type."""
+        return {"value_serializer": self._values.encode, "key_serializer": self._keys.encode}
+
+    def deserializers(self) -> dict[str, Any]:
+        """The settings of a consumer that knows the type."""
         return {
             "value_deserializer": self._values.decode,
             "key_deserializer": self._keys.decode,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-import streamlog
 from streamlog import NewTopic, OffsetSpec, ProducerDescription, ReplicaInfo, TopicPartition
 from streamlog.errors import (
     ConfigError,
@@ -178,8 +179,10 @@ def test_a_directory_is_described(story: Story) -> None:
     assert not found.durable
 
 
-def test_a_healthy_partition_recovers_to_itself(directory: str) -> None:
-    with streamlog.open(directory) as log:
+def test_a_healthy_partition_recovers_to_itself(
+    open_log: Callable[..., Any], directory: str
+) -> None:
+    with open_log(directory) as log:
         log.create_topic("flights")
         Story(log).write("flights", 0, b"a")
         log.sync()
@@ -187,8 +190,10 @@ def test_a_healthy_partition_recovers_to_itself(directory: str) -> None:
         assert (found.log_end, found.poisoned, found.leader_epoch) == (1, 0, 0)
 
 
-def test_a_partition_whose_sync_failed_is_written_again_once_recovered(directory: str) -> None:
-    with streamlog.open(directory) as log:
+def test_a_partition_whose_sync_failed_is_written_again_once_recovered(
+    open_log: Callable[..., Any], directory: str
+) -> None:
+    with open_log(directory) as log:
         log.create_topic("flights")
         story = Story(log)
         story.write("flights", 0, b"a")

@@ -11,7 +11,11 @@ import pytest
 
 from streamlog import TopicPartition
 from streamlog.broker.engine import Engine
+from streamlog.clients.asynchronous.bells import Bell
+from streamlog.clients.asynchronous.consumer import AsyncConsumer
+from streamlog.clients.asynchronous.workers import Workers
 from streamlog.clients.consumer import Consumer
+from streamlog.clients.flows import Wait
 from streamlog.config import ConsumerConfig
 from streamlog.errors import (
     ClosedError,
@@ -23,6 +27,7 @@ from streamlog.errors import (
 )
 from streamlog.testing.clock import ManualClock
 from tests.clients.conftest import Story
+from tests.clients.skins import SKINS, Driven, LoopThread
 
 ORDERS_0 = TopicPartition("orders", 0)
 ORDERS_1 = TopicPartition("orders", 1)
@@ -157,16 +162,33 @@ def let_time_pass(
         clock.advance(max(round(timeout_s * 1000), 1))
         return False
 
+    async def wait_on_loop(bell: Bell, engine: Engine, effect: Wait) -> None:
+        wait(effect.seen, effect.seconds)
+
     monkeypatch.setattr(engine, "wait", wait)
+    monkeypatch.setattr(Bell, "wait", wait_on_loop)
     return waits
 
 
-def make_consumer(engine: Engine, **settings: Any) -> Consumer:
-    return Consumer(engine, ["flights"], ConsumerConfig.from_settings(settings))
+MakeConsumer = Callable[..., Any]
+
+
+@pytest.fixture(params=SKINS)
+def make_consumer(request: pytest.FixtureRequest, loop_thread: LoopThread) -> MakeConsumer:
+    def make(engine: Engine, **settings: Any) -> Any:
+        config = ConsumerConfig.from_settings(settings)
+        if request.param == "sync":
+            return Consumer(engine, ["flights"], config)
+        consumer = AsyncConsumer(engine, ["flights"], config, Workers())
+        return Driven(loop_thread.run(lambda: consumer), loop_thread)
+
+    return make
 
 
 def test_timeouts_are_those_asked_for(
-    timed: tuple[Engine, ManualClock], monkeypatch: pytest.MonkeyPatch
+    timed: tuple[Engine, ManualClock],
+    make_consumer: MakeConsumer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine, clock = timed
     waits = let_time_pass(engine, clock, monkeypatch)
@@ -180,7 +202,9 @@ def test_timeouts_are_those_asked_for(
 
 
 def test_too_little_data_is_waited_for_and_then_handed_out(
-    timed: tuple[Engine, ManualClock], monkeypatch: pytest.MonkeyPatch
+    timed: tuple[Engine, ManualClock],
+    make_consumer: MakeConsumer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine, clock = timed
     waits = let_time_pass(engine, clock, monkeypatch)

@@ -20,14 +20,24 @@ from streamlog.errors import (
     SerializationError,
     UnknownTopicError,
 )
-from tests.clients.producer_rig import Rig, open_rig
+from tests.clients.producer_rig import KERNELS_AND_SKINS, Rig, open_rig
+from tests.clients.skins import LoopThread
+
+
+@pytest.fixture(params=KERNELS_AND_SKINS)
+def rig(request: pytest.FixtureRequest, tmp_path: Path, loop_thread: LoopThread) -> Iterator[Rig]:
+    kernel, skin = request.param.split()
+    with open_rig(str(tmp_path / "log"), kernel, loop_thread if skin == "async" else None) as rig:
+        rig.engine.create_topic("one")
+        rig.engine.create_topic("six", 6)
+        yield rig
 
 
 @pytest.fixture(params=["pure", "compiled"])
-def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+def blocking_rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    """For what a driven producer cannot do: be called by its own loop."""
     with open_rig(str(tmp_path / "log"), request.param) as rig:
         rig.engine.create_topic("one")
-        rig.engine.create_topic("six", 6)
         yield rig
 
 
@@ -353,33 +363,33 @@ def test_callbacks_are_called_once_with_the_future(rig: Rig) -> None:
 
 
 def test_a_callback_may_send_and_one_that_fails_is_logged(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    blocking_rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    producer = rig.producer(linger_ms=1000)
+    producer = blocking_rig.producer(linger_ms=1000)
     producer.send("one", b"a").add_done_callback(lambda _: producer.send("one", b"b").result())
     producer.send("one", b"c").add_done_callback(lambda _: 1 / 0)
     producer.flush()
-    assert rig.values("one") == [b"a", b"c", b"b"]
+    assert blocking_rig.values("one") == [b"a", b"c", b"b"]
     assert "ZeroDivisionError" in caplog.text
 
 
 @pytest.mark.parametrize("acks", [0, 1, "all"])
-def test_a_future_can_be_awaited(rig: Rig, acks: Any) -> None:
-    producer = rig.producer(acks=acks, linger_ms=1000)
+def test_a_future_can_be_awaited(blocking_rig: Rig, acks: Any) -> None:
+    producer = blocking_rig.producer(acks=acks, linger_ms=1000)
 
     async def send() -> tuple[Any, Any]:
         waiting = asyncio.ensure_future(_result(producer.send("one", b"a")))
         many = asyncio.ensure_future(_result(producer.send_many("one", [b"b", b"c"])))
         while not (waiting.done() and many.done()):
             await asyncio.sleep(0)
-            rig.sender.tick()
+            blocking_rig.sender.tick()
         return waiting.result(), many.result()
 
     one, many = asyncio.run(send())
-    assert one.durability == rig.engine.durability({"all": -1}.get(acks, acks))
+    assert one.durability == blocking_rig.engine.durability({"all": -1}.get(acks, acks))
     assert [place.count for place in many] == [2]
     producer.flush()
-    assert sorted(rig.values("one"), key=repr) == [b"a", b"b", b"c"]
+    assert sorted(blocking_rig.values("one"), key=repr) == [b"a", b"b", b"c"]
 
 
 async def _result(future: Any) -> Any:

@@ -26,12 +26,14 @@ from streamlog.errors import (
     SendError,
     UsageError,
 )
-from tests.clients.producer_rig import Rig, open_rig
+from tests.clients.producer_rig import KERNELS_AND_SKINS, Rig, open_rig
+from tests.clients.skins import Interrupt, LoopThread
 
 
-@pytest.fixture(params=["pure", "compiled"])
-def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
-    with open_rig(str(tmp_path / "log"), request.param) as rig:
+@pytest.fixture(params=KERNELS_AND_SKINS)
+def rig(request: pytest.FixtureRequest, tmp_path: Path, loop_thread: LoopThread) -> Iterator[Rig]:
+    kernel, skin = request.param.split()
+    with open_rig(str(tmp_path / "log"), kernel, loop_thread if skin == "async" else None) as rig:
         rig.engine.create_topic("one")
         rig.engine.create_topic("six", 6)
         yield rig
@@ -157,9 +159,9 @@ def test_an_interrupted_append_is_neither_lost_nor_doubled(
     rig: Rig, failing: FailingLog, place: str
 ) -> None:
     producer = rig.producer(linger_ms=1000)
-    setattr(failing, place, [KeyboardInterrupt()])
+    setattr(failing, place, [Interrupt()])
     futures = [producer.send("one", b"%d" % n) for n in range(3)]
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupt):
         producer.flush()
     producer.send("one", b"3")
     producer.flush()
@@ -278,9 +280,9 @@ def test_what_waited_longer_than_delivery_timeout_is_given_up(
     rig: Rig, failing: FailingLog
 ) -> None:
     producer = rig.producer(linger_ms=10, delivery_timeout_ms=100)
-    failing.before = [KeyboardInterrupt()]
+    failing.before = [Interrupt()]
     future = producer.send("one", b"v")
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupt):
         producer.flush()
     rig.clock.advance(101)
     assert "delivery_timeout_ms=100" in str(future.exception())
@@ -342,7 +344,7 @@ def test_waiting_for_what_this_very_thread_writes_is_an_error_not_a_deadlock(
 
     def append(*arguments: Any, **keywords: Any) -> Any:
         with pytest.raises(UsageError, match="cannot wait for itself") as raised:
-            future.result()
+            getattr(future, "future", future).result()
         seen.append(raised.value)
         return real_append(*arguments, **keywords)
 

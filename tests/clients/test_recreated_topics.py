@@ -13,14 +13,16 @@ import pytest
 from streamlog.broker.engine import Engine
 from streamlog.errors import DeliveryError, InvalidRecordError, UnknownTopicError
 from streamlog.storage.filesystem import Filesystem
-from tests.clients.producer_rig import Rig, open_rig
+from tests.clients.producer_rig import KERNELS_AND_SKINS, Rig, open_rig
+from tests.clients.skins import LoopThread
 
 Change = Callable[[], Engine]
 
 
-@pytest.fixture(params=["pure", "compiled"])
-def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
-    with open_rig(str(tmp_path / "log"), request.param) as rig:
+@pytest.fixture(params=KERNELS_AND_SKINS)
+def rig(request: pytest.FixtureRequest, tmp_path: Path, loop_thread: LoopThread) -> Iterator[Rig]:
+    kernel, skin = request.param.split()
+    with open_rig(str(tmp_path / "log"), kernel, loop_thread if skin == "async" else None) as rig:
         rig.engine.create_topic("flights", 2)
         yield rig
 

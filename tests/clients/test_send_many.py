@@ -15,12 +15,14 @@ from streamlog.errors import (
     RecordTooLargeError,
     UnknownTopicError,
 )
-from tests.clients.producer_rig import Rig, open_rig
+from tests.clients.producer_rig import KERNELS_AND_SKINS, Rig, open_rig
+from tests.clients.skins import LoopThread
 
 
-@pytest.fixture(params=["pure", "compiled"])
-def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
-    with open_rig(str(tmp_path / "log"), request.param) as rig:
+@pytest.fixture(params=KERNELS_AND_SKINS)
+def rig(request: pytest.FixtureRequest, tmp_path: Path, loop_thread: LoopThread) -> Iterator[Rig]:
+    kernel, skin = request.param.split()
+    with open_rig(str(tmp_path / "log"), kernel, loop_thread if skin == "async" else None) as rig:
         rig.engine.create_topic("one")
         rig.engine.create_topic("six", 6)
         yield rig

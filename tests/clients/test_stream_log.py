@@ -6,6 +6,8 @@ import os
 import pathlib
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -23,23 +25,25 @@ from streamlog.errors import (
 from streamlog.storage.filesystem import OS_FILESYSTEM
 from tests.clients.conftest import Story
 
+Opener = Callable[..., Any]
 
-def values(log: streamlog.StreamLog, topic: str) -> list[bytes | None]:
+
+def values(log: Any, topic: str) -> list[bytes | None]:
     return [record.value for record in log.read(topic)]
 
 
-def test_what_was_written_is_there_after_opening_again(directory: str) -> None:
-    with streamlog.open(pathlib.Path(directory)) as log:
+def test_what_was_written_is_there_after_opening_again(open_log: Opener, directory: str) -> None:
+    with open_log(pathlib.Path(directory)) as log:
         log.create_topic("flights", segment_bytes=1 << 20)
         Story(log).write("flights", 0, b"a", b"b")
         assert log.path == directory
-    with streamlog.open(directory, create=False) as log:
+    with open_log(directory, create=False) as log:
         assert values(log, "flights") == [b"a", b"b"]
         assert log.topics()["flights"].settings == {"segment.bytes": "1048576"}
 
 
-def test_two_openings_in_one_process_are_one_log(directory: str) -> None:
-    with streamlog.open(directory) as first, streamlog.open(directory) as second:
+def test_two_openings_in_one_process_are_one_log(open_log: Opener, directory: str) -> None:
+    with open_log(directory) as first, open_log(directory) as second:
         first.create_topic("flights")
         consumer = second.consumer("flights")
         Story(first).write("flights", 0, b"a")
@@ -62,8 +66,8 @@ def test_topics_are_created_grown_and_deleted(story: Story) -> None:
         story.log.create_topic("cars", segment_byte=3)
 
 
-def test_after_close_everything_raises(directory: str) -> None:
-    log = streamlog.open(directory)
+def test_after_close_everything_raises(open_log: Opener, directory: str) -> None:
+    log = open_log(directory)
     log.create_topic("flights")
     consumer = log.consumer("flights")
     log.close()
@@ -85,8 +89,10 @@ def test_after_close_everything_raises(directory: str) -> None:
 
 
 @pytest.mark.parametrize("beside_a_writer", [True, False])
-def test_a_read_only_log_reads_and_changes_nothing(directory: str, beside_a_writer: bool) -> None:
-    with streamlog.open(directory) as log:
+def test_a_read_only_log_reads_and_changes_nothing(
+    open_log: Opener, directory: str, beside_a_writer: bool
+) -> None:
+    with open_log(directory) as log:
         log.create_topic("flights")
         Story(log).write("flights", 0, b"a")
         if not beside_a_writer:
@@ -94,7 +100,7 @@ def test_a_read_only_log_reads_and_changes_nothing(directory: str, beside_a_writ
         before = {
             name: os.stat(f"{directory}/{name}").st_mtime_ns for name in os.listdir(directory)
         }
-        with streamlog.open(directory, read_only=True) as reading:
+        with open_log(directory, read_only=True) as reading:
             assert reading.read_only
             assert values(reading, "flights") == [b"a"]
             consumer = reading.consumer("flights", auto_offset_reset="earliest")
@@ -113,20 +119,20 @@ def test_a_read_only_log_reads_and_changes_nothing(directory: str, beside_a_writ
         assert after == before
 
 
-def test_opening_says_what_is_wrong(tmp_path: pathlib.Path) -> None:
+def test_opening_says_what_is_wrong(open_log: Opener, tmp_path: pathlib.Path) -> None:
     with pytest.raises(NotALogDirectoryError, match="does not exist"):
-        streamlog.open(tmp_path / "absent", create=False)
+        open_log(tmp_path / "absent", create=False)
     assert not (tmp_path / "absent").exists()
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(NotALogDirectoryError, match="notes"):
-        streamlog.open(tmp_path)
+        open_log(tmp_path)
     assert os.listdir(tmp_path) == ["notes.txt"]
     with pytest.raises(UnknownSettingError, match="lock_timeout_ms"):
-        streamlog.open(tmp_path / "log", lock_timeout=3)
+        open_log(tmp_path / "log", lock_timeout=3)
 
 
-def test_verify_finds_nothing_wrong_and_then_what_is(directory: str) -> None:
-    with streamlog.open(directory) as log:
+def test_verify_finds_nothing_wrong_and_then_what_is(open_log: Opener, directory: str) -> None:
+    with open_log(directory) as log:
         log.create_topic("flights")
         story = Story(log)
         story.write("flights", 0, b"a")
@@ -143,20 +149,20 @@ def test_verify_finds_nothing_wrong_and_then_what_is(directory: str) -> None:
 # Private logs
 
 
-def test_a_private_log_is_gone_on_close() -> None:
-    with streamlog.open(":memory:") as log:
+def test_a_private_log_is_gone_on_close(open_log: Opener) -> None:
+    with open_log(":memory:") as log:
         log.create_topic("flights")
         Story(log).write("flights", 0, b"a")
         assert values(log, "flights") == [b"a"]
         path = log.path
         assert os.path.isdir(path)
-        with streamlog.open(":memory:") as other:
+        with open_log(":memory:") as other:
             assert other.path != path
             assert other.topics() == {}
     assert not os.path.exists(path)
     assert not os.path.exists(path + ".lock")
     with pytest.raises(ConfigError):
-        streamlog.open(":memory:", read_only=True)
+        open_log(":memory:", read_only=True)
 
 
 def test_a_private_log_of_a_dead_process_is_removed_and_a_living_one_is_not(
@@ -183,8 +189,8 @@ def test_a_private_log_of_a_dead_process_is_removed_and_a_living_one_is_not(
 # Across a fork, and what importing does
 
 
-def test_a_forked_child_opens_the_directory_anew(directory: str) -> None:
-    with streamlog.open(directory) as log:
+def test_a_forked_child_opens_the_directory_anew(open_log: Opener, directory: str) -> None:
+    with open_log(directory) as log:
         log.create_topic("flights")
         story = Story(log)
         story.write("flights", 0, b"parent")

@@ -10,7 +10,6 @@ from uuid import UUID
 import msgspec
 import pytest
 
-import streamlog
 from streamlog.errors import ConfigError, SerializationError, UnknownTopicError
 from streamlog.types import TopicPartition
 
@@ -38,8 +37,8 @@ ORDER = Order(number=7, placed=datetime(2013, 1, 5, tzinfo=UTC), lines=[Line("in
 
 
 @pytest.fixture
-def log():
-    with streamlog.open(":memory:") as log:
+def log(open_log):
+    with open_log(":memory:") as log:
         log.create_topic("orders")
         yield log
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from streamlog.storage.filesystem import OS_FILESYSTEM
 from streamlog.storage.verification import verify_directory
 from streamlog.testing.clock import ManualClock
 from streamlog.types import TopicPartition
+from tests.clients.skins import LoopThread, open_with
 from tests.interop.rig.segment import headers as batch_headers
 
 PARTITIONS = 2
@@ -67,10 +69,13 @@ class LogMachine(RuleBasedStateMachine):
     def path(self) -> str:
         return str(self.root / str(self.generation))
 
+    def open(self, path: str) -> Any:
+        return streamlog.open(path)
+
     def open_log(self) -> None:
         """The first opening of a process gives the clock; the second one shares its engine."""
         engine = Engine.open(self.path, clock=self.clock, settings={"housekeeping": False})
-        self.log = streamlog.open(self.path)
+        self.log = self.open(self.path)
         engine.close()
         self.open_clients()
 
@@ -330,5 +335,19 @@ class LogMachine(RuleBasedStateMachine):
             shutil.rmtree(self.root)
 
 
+class AsyncLogMachine(LogMachine):
+    """The same with the asynchronous clients."""
+
+    def open(self, path: str) -> Any:
+        return open_with("async", _loop_thread())(path)
+
+
+@cache
+def _loop_thread() -> LoopThread:
+    return LoopThread()
+
+
 TestLog = LogMachine.TestCase
 TestLog.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestAsyncLog = AsyncLogMachine.TestCase
+TestAsyncLog.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

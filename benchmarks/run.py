@@ -37,6 +37,7 @@ _QUESTIONS = (
     "four_processes",
     "wake_up",
     "settings",
+    "async_clients",
     "first_record",
     "open_many",
     "command_line",

@@ -97,18 +97,19 @@ def recover_partition(
         ).run()
         if slot_state is not None:
             _supersede(filesystem, directory, found, slot_state)
-    _unshare_active(filesystem, directory, found.state.base_offset)
-    return found
+    return _unshare_active(filesystem, directory, found)
 
 
-def _unshare_active(filesystem: Filesystem, directory: str, base_offset: int) -> None:
+def _unshare_active(
+    filesystem: Filesystem, directory: str, found: PartitionRecovery
+) -> PartitionRecovery:
     """Have nobody else append to the segment that is appended to from now on.
 
     A backup shares sealed segments; whoever loses all that followed one goes on in a copy of it.
     """
-    path = f"{directory}/{segment_name(base_offset, LOG)}"
     with suppress(FileNotFoundError):
-        unshare(filesystem, path)
+        unshare(filesystem, f"{directory}/{segment_name(found.state.base_offset, LOG)}")
+    return found
 
 
 def _remove_hidden(

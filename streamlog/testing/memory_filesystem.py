@@ -324,8 +324,6 @@ class MemoryFilesystem(Filesystem):
         second = other.removeprefix(f"{folder}/")  # within one directory, like renames
         directory = self._directory(folder)
         names = directory.names
-        if first not in names or second not in names:
-            _fail(errno.ENOENT, one)
         names[first], names[second] = names[second], names[first]
         self._record(Exchange(directory.number, first, second))
         return True

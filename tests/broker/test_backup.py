@@ -33,7 +33,7 @@ PLACE = TopicPartition("orders", 0)
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[streamlog.StreamLog]:
     """Some segments in `orders-0` and `orders-1`, one record in `plain`, none in `empty`."""
-    with streamlog.open(tmp_path / "log", lock_timeout_ms=200) as opened:
+    with streamlog.open(tmp_path / "log") as opened:
         opened.create_topic("orders", partitions=2, **SMALL)
         opened.create_topic("plain", compression_type="zstd")
         opened.create_topic("empty")
@@ -404,6 +404,8 @@ def test_who_may_not_back_up(log: streamlog.StreamLog, target: Path) -> None:
 
 
 def test_whoever_holds_a_partition_is_waited_for(log: streamlog.StreamLog, target: Path) -> None:
+    log.close()
+    log = streamlog.open(log.path, lock_timeout_ms=200)
     held = log.engine().partition("orders", 1)
     for hold in (structure_lock(held), held.locked()):
         with hold, pytest.raises(LockTimeoutError) as raised:
@@ -412,6 +414,7 @@ def test_whoever_holds_a_partition_is_waited_for(log: streamlog.StreamLog, targe
         assert raised.value.pid == os.getpid()
     assert sorted(each.name for each in target.parent.iterdir()) == ["log"]
     log.backup(target)
+    log.close()
 
 
 def test_progress_ends_at_the_whole(log: streamlog.StreamLog, target: Path) -> None:

@@ -19,7 +19,7 @@ from streamlog.types import TopicPartition
 from tests.multiprocess.nursery import Child, Nursery, open_nursery
 
 WRITERS = 3
-BACKUPS = 12
+BACKUPS = 8
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def nursery() -> Iterator[Nursery]:
 @pytest.fixture
 def log(memory_path: Path) -> Iterator[streamlog.StreamLog]:
     with streamlog.open(memory_path / "log", housekeeping=False) as opened:
-        settings: dict[str, Any] = {"internal_segment_bytes": 4000, "index_interval_bytes": 500}
+        settings: dict[str, Any] = {"internal_segment_bytes": 20_000, "index_interval_bytes": 500}
         opened.create_topic("deleted", retention_bytes=2000, **settings)
         for name in ("causes", "effects"):
             opened.create_topic(name, 2, **settings)

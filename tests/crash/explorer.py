@@ -22,6 +22,7 @@ from streamlog.testing.crash_sampling import all_kept, exhaustive, sample
 from streamlog.testing.crash_states import CrashDisk, Survivors
 from streamlog.testing.journal import Image, Operation, Write
 from streamlog.testing.memory_filesystem import MemoryFilesystem
+from tests.crash.backups import check_opening
 from tests.crash.ledger import BrokenPromiseError, Ledger
 from tests.crash.world import PATH, World, open_engine
 
@@ -211,6 +212,7 @@ def check(filesystem: MemoryFilesystem, promised: Ledger, *, thorough: bool) -> 
     if damaged:
         raise BrokenPromiseError(f"a crash is no damage: {damaged}")
     if thorough:
+        check_opening(filesystem, engine.clock)
         findings = [one for one in verify_open_directory(engine) if one.severity == "error"]
         engine.close_now()
         findings += [one for one in verify_directory(filesystem, PATH) if one.severity == "error"]

@@ -14,6 +14,7 @@ from streamlog.broker import produce
 from streamlog.broker.engine import Engine
 from streamlog.record.kernel import RecordBatch
 from streamlog.storage.partition_log import PartitionLog
+from tests.crash.backups import Backups
 
 
 class BrokenPromiseError(AssertionError):
@@ -63,6 +64,7 @@ class Promise(NamedTuple):
     logs: dict[tuple[int, int], LogPromise]
     producer_ids: int  # how many were handed out
     closed: bool
+    backups: Backups
 
 
 #: A partition of one incarnation of a topic: the number of the change that created it.
@@ -80,6 +82,7 @@ class Ledger:
         self.last_batches: dict[LogKey, LastBatch] = {}
         self.producer_ids: list[int] = []
         self.closed = False
+        self.backups = Backups()
 
     def promise(self) -> Promise:
         return Promise(
@@ -88,6 +91,7 @@ class Ledger:
             dict(self.logs),
             len(self.producer_ids),
             self.closed,
+            self.backups,
         )
 
     def key(self, topic: str, partition: int) -> LogKey:
@@ -128,6 +132,7 @@ class Ledger:
         }
         other.producer_ids = self.producer_ids[: promise.producer_ids]
         other.closed = promise.closed
+        other.backups = promise.backups
         return other
 
     def without_power(self) -> None:
@@ -155,6 +160,7 @@ class Ledger:
                 if key in self.logs:
                     after.values[key] = self.values[key][:found]
                     after.logs[key] = LogPromise(found, found, log.synced_end)
+        after.backups = self.backups.check(engine.filesystem)
         return after
 
     def _surviving_topics(self, engine: Engine) -> tuple[int, dict[str, TopicState]]:

@@ -144,6 +144,27 @@ def broker_between(world: World) -> None:
     world.append()
 
 
+def backups(world: World) -> None:
+    """Backups that take each other's place, of a log that grows, by one process and another."""
+    world.open()
+    world.create("a", internal_segment_bytes=1500)
+    world.append()
+    world.append(acks=1, idempotent=True)
+    world.backup()
+    for _ in range(4):
+        world.append(acks=1)
+    world.create("b")
+    world.append("b", acks=1)
+    world.backup()
+    world.open()
+    world.append(acks=1)
+    world.append(acks=1)
+    world.backup()
+    world.append(acks=1)
+    world.close()
+    world.close()
+
+
 def unsynced_appends(world: World) -> None:
     """Batches of two sectors each: holes, and good batches behind them that must not return."""
     world.open()
@@ -245,6 +266,7 @@ STORIES = {
         settings_change,
         idempotent_producers,
         broker_between,
+        backups,
         unsynced_appends,
         two_processes,
         deaths,
@@ -281,8 +303,10 @@ def _random_step(world: World, draw: random.Random, topics: dict[str, int]) -> N
             acks=draw.choice((-1, 1, 1)),
             idempotent=draw.random() < 0.3,
         )
-    elif step < 0.78:
+    elif step < 0.76:
         world.sync()
+    elif step < 0.79:
+        world.backup()
     elif step < 0.85:
         world.close()
         world.open()

@@ -11,14 +11,22 @@ from typing import Any
 
 import pytest
 
+from streamlog.broker import backup_partition, backup_place
+from streamlog.broker.backup_place import BackupPlace
 from streamlog.broker.topic_configs import TopicConfigs
-from streamlog.storage import halved_scan, segment_scan, unclean_recovery
+from streamlog.storage import halved_scan, recovery, segment_scan, unclean_recovery
 from streamlog.testing.memory_filesystem import MemoryFilesystem
 from tests.crash import forgetting
 from tests.crash.explorer import Explorer, Plan, Violation
 from tests.crash.stories import STORIES, more
 
 NEEDED = {
+    "file: backup_files._copy < backup_files.add": "backups",
+    "file: backup_files.write < backup._finish_top": "backups",
+    "file: backup_files.write < backup_partition.finish_partition": "backups",
+    "parent directory: backup_place.put_in_place < backup.make": "backups",
+    "partition folder: backup._finish_top < backup.make": "backups",
+    "partition folder: backup_partition.finish_partition < backup.<lambda>": "backups",
     "file: closing._write_checkpoints < closing.finish": "several_batches",
     "file: directory.read_or_make_identity < opening._begin_recovery": "one_append",
     "file: handle._sync_locked < handle.sync": "one_append",
@@ -110,6 +118,38 @@ def test_believing_the_slots_after_a_power_cut_is_caught() -> None:
 def test_a_recovery_that_cuts_nothing_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unclean_recovery, "cut_tail", lambda *_: unclean_recovery.TornTail())
     assert explore("appends") is not None
+
+
+def test_a_former_backup_that_goes_before_the_new_one_has_its_name_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its files are removed while a power cut can still undo the exchange of names."""
+
+    def put_in_place(self: BackupPlace) -> None:
+        if self.former is None:
+            self._filesystem.rename(self.building, self.path)
+        else:
+            self._filesystem.exchange(self.building, self.path)
+            backup_place.remove_tree(self._filesystem, self.building)
+        self.is_in_place = True
+        self._filesystem.sync_directory("/")
+
+    monkeypatch.setattr(BackupPlace, "put_in_place", put_in_place)
+    assert explore("backups") is not None
+
+
+def test_links_that_are_followed_by_nothing_on_the_disk_are_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A segment that a power cut makes the last one again is appended to: for both."""
+    genuine = backup_partition._segment_files
+
+    def segment_files(*arguments: Any) -> Any:
+        return [file._replace(is_final=file.name.endswith(".log")) for file in genuine(*arguments)]
+
+    monkeypatch.setattr(backup_partition, "_segment_files", segment_files)
+    monkeypatch.setattr(recovery, "unshare", lambda *_: None)
+    assert explore("backups") is not None
 
 
 def test_settings_that_are_not_synced_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import os
 import pytest
 
 from streamlog.broker import produce
+from streamlog.broker.backup import back_up
 from streamlog.broker.directory import find_place
 from streamlog.broker.engine import Engine, open_for_writing
 from streamlog.config import OpenConfig, parse_topic_settings
@@ -18,6 +19,7 @@ from streamlog.storage.partition_log import PartitionLog
 from streamlog.testing.clock import ManualClock
 from streamlog.testing.journal import EMPTY_IMAGE, Image, Operation
 from streamlog.testing.memory_filesystem import MemoryFilesystem
+from tests.crash import backups
 from tests.crash.ledger import LastBatch, Ledger, LogKey, Promise, TopicChange
 
 PATH = "/log"
@@ -227,6 +229,15 @@ class World:
 
     def sync(self) -> None:
         self.engine.sync()
+        self.ledger.settle_all()
+        self.mark()
+
+    def backup(self) -> None:
+        """Make a backup, in the place of a former one."""
+        self.ledger.backups = self.ledger.backups.begin(backups.content_of(self.engine))
+        self.mark()
+        back_up(self.engine, backups.PLACE)
+        self.ledger.backups = self.ledger.backups.finish()
         self.ledger.settle_all()
         self.mark()
 

@@ -196,7 +196,7 @@ _CHANGES: dict[str, list[tuple[Any, str, Any]]] = {
         (PartitionWriter, "lock", _answering((0, 0))),
         (PartitionWriter, "unlock", _answering(None)),
     ],
-    "lost memory": [(Admin, "apply_retention", _keeping(lambda: bytearray(1 << 16)))],
+    "lost memory": [(Admin, "apply_retention", _keeping(lambda: bytearray(1 << 20)))],
     "lost descriptors": [(Admin, "apply_retention", _keeping(lambda: os.open("/", os.O_RDONLY)))],
     "idle retention": [(expiry, "first_kept", _keeping_all)],
 }

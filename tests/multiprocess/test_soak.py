@@ -25,9 +25,9 @@ LEAKS = {
 
 @pytest.mark.system
 @pytest.mark.parametrize("plant", LEAKS)
-def test_a_planted_leak_is_found(pure_nursery: Nursery, memory_path: Path, plant: str) -> None:
+def test_a_planted_leak_is_found(nursery: Nursery, memory_path: Path, plant: str) -> None:
     with pytest.raises(NotFlatError, match=LEAKS[plant]):
-        Soak(pure_nursery, memory_path / "log", 1, plant=plant).run(10)
+        Soak(nursery, memory_path / "log", 1, plant=plant).run(15)
 
 
 @pytest.mark.system

@@ -65,13 +65,12 @@ def _offsets(
     log: StreamLog, partitions: list[TopicPartition], before: Position
 ) -> dict[TopicPartition, int]:
     """Where each partition is to begin."""
-    starts = log.admin.beginning_offsets(partitions)
     if isinstance(before, Offset):
         if len(partitions) > 1:
             raise ConfigError(
                 f"an offset is one of {len(partitions)} partitions: choose it (--partition)"
             )
-        return {each: max(before.offset, starts[each]) for each in partitions}
+        return dict.fromkeys(partitions, before.offset)
     # The ends come first: a record that is appended meanwhile is not deleted.
     ends = log.admin.end_offsets(partitions)
     if not isinstance(before, Moment):

@@ -124,6 +124,11 @@ def test_internal_topics_are_listed_when_asked_for(run: Run, directory: Path) ->
         (("alter", "DIRECTORY", "orders", "--partitions", "1"), 2, "can only grow"),
         (("alter", "DIRECTORY", "orders", "odd", "--partitions", "2"), 2, "can only grow"),
         (
+            ("alter", "DIRECTORY", "orders", "--partitions", "1", "--config", "flush.ms=1"),
+            2,
+            "can only grow",
+        ),
+        (
             ("alter", "DIRECTORY", "odd", "--partitions", "2", "--config", "flushms=1"),
             2,
             "did you mean flush_ms?",

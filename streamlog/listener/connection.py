@@ -10,9 +10,11 @@ given to the socket a piece at a time; they are held by nobody.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import inspect
 import logging
 import os
+import termios
 from collections import deque
 from collections.abc import Awaitable
 from itertools import islice
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 # What the transport is given to wait with, where the socket takes no more: it keeps a copy.
 _PIECE_BYTES = 65_536
 _BUFFERS_A_CALL = 64
+# What a connection may always hold: a frame reader's first buffer.
+_MUCH_BYTES = 4_096
 
 _logger = logging.getLogger("streamlog.listener")
 
@@ -65,6 +69,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=0)  # tell when it has nothing left
+        self.endpoint.budget.join(self)
         if not self.endpoint.admit(self):
             self._transport.abort()
 
@@ -75,7 +80,7 @@ class Connection(asyncio.BufferedProtocol):
         self._outgoing.clear()
         self._next_frame = None
         self.endpoint.dismiss(self)
-        self.endpoint.budget.forget(self, self._held_bytes)
+        self.endpoint.budget.leave(self, self._held_bytes)
         self._held_bytes = 0
 
     def close(self) -> None:
@@ -107,13 +112,20 @@ class Connection(asyncio.BufferedProtocol):
         return self._routes.offer
 
     @property
-    def holds_memory(self) -> bool:
+    def holds_much(self) -> bool:
         """Whether others could need what it holds."""
-        return self._held_bytes > 0
+        return self._held_bytes > _MUCH_BYTES
+
+    @property
+    def unsent_copied_bytes(self) -> int:
+        """What the transport keeps of an answer: a copy of at most one piece."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     @property
     def is_waiting_for_itself(self) -> bool:
-        """Whether only this side can get it on: a request is being answered."""
+        """Whether only this side can get it on: there is something to read, or to answer."""
+        if self._is_stopped and self._has_unread_bytes():
+            return True
         return self._request is not None and not self._outgoing
 
     # ---------------------------------------------------------------- receiving
@@ -133,12 +145,17 @@ class Connection(asyncio.BufferedProtocol):
 
     def go_on_reading(self) -> None:
         self._is_stopped = False
-        self.last_progress = self.endpoint.loop.time()
         self._set_reading()
+
+    def _has_unread_bytes(self) -> bool:
+        """Whether the kernel has something of the other side's."""
+        unread = bytearray(4)
+        fcntl.ioctl(self.descriptor, termios.FIONREAD, unread)
+        return any(unread)
 
     def _take(self, nbytes: int) -> None:
         self._held_bytes += nbytes
-        self.endpoint.budget.take(self, nbytes)
+        self.endpoint.budget.take(nbytes)
 
     def _give(self, nbytes: int) -> None:
         self._held_bytes -= nbytes

@@ -43,7 +43,7 @@ class Endpoint:
         self.connections: set[Connection] = set()
         self.deserted = asyncio.Event()  # there are none
         self.deserted.set()
-        self.budget = MemoryBudget(config.queued_max_request_bytes)
+        self.budget = MemoryBudget(config.queued_max_request_bytes, loop.call_soon)
         self.partitions = PartitionLookup(engine)
         self.fetch_sessions = FetchSessions(config.max_incremental_fetch_session_cache_slots)
         self.long_polls = LongPolls(engine, loop)

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from streamlog.listener.endpoint import Endpoint
 
 _LOOK_SECONDS = 1.0
+_LOOK_SECONDS_WHEN_SPENT = 0.1
 #: How long a connection may hold memory that others wait for, without getting on.
-_STALLED_SECONDS = 5.0
+_STALLED_SECONDS = 0.5
 
 _logger = logging.getLogger("streamlog.listener")
 
@@ -22,7 +23,7 @@ class Watchman:
 
     A connection is idle when the other side neither sent nor took anything for
     `connections.max.idle.ms`; while it waits for an answer of ours it is not. One that holds a
-    part of a request, or an answer, while the memory is spent has five seconds to get on.
+    part of a request, or an answer, while the memory is spent has half a second to get on.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -34,7 +35,9 @@ class Watchman:
 
     def start(self) -> None:
         """Look from now on."""
-        self._timer = self._endpoint.loop.call_later(self._pause, self._look)
+        spent = self._endpoint.budget.is_spent
+        pause = min(self._pause, _LOOK_SECONDS_WHEN_SPENT) if spent else self._pause
+        self._timer = self._endpoint.loop.call_later(pause, self._look)
 
     def stop(self) -> None:
         """Look no more."""
@@ -57,6 +60,6 @@ class Watchman:
         if since >= self._idle_seconds:
             return "idle for connections.max.idle.ms"
         spent = self._endpoint.budget.is_spent
-        if spent and connection.holds_memory and since >= _STALLED_SECONDS:
+        if spent and connection.holds_much and since >= _STALLED_SECONDS:
             return "it holds memory that others wait for"
         return None

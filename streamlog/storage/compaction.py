@@ -174,7 +174,9 @@ def _settle(log: PartitionLog, state: PartitionState) -> ProducerStateTable:
     with log.producers.lock:
         table = log.producers.catch_up(state)
         table = table.copy_of(producer.producer_id for producer in table)
-    log.sync(log.log_end)
+    # By one more than there is: so the synced end enters the active segment, also an empty one,
+    # and no sync looks for a sealed one any more.
+    log.sync(log.log_end + 1)
     return table
 
 

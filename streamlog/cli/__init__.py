@@ -8,7 +8,7 @@ Parts
   that arguments are made of; `opening`: how a directory is opened, which partitions are chosen;
 * one module a command: `topics_list`, `topics_create`, `topics_describe`, `topics_alter`,
   `topics_delete`, `configs_describe`, `configs_alter`, `produce`, `consume`, `offsets`,
-  `delete_records`, `apply_retention`, `dump`, `verify`, `backup`, `serve`, `completion`;
+  `delete_records`, `apply_retention`, `compact`, `dump`, `verify`, `backup`, `serve`, `completion`;
 * `incoming` (lines), `incoming_json`, `incoming_csv`: text into records; `producing`: records into
   the log; `outgoing`: records into text;
 * `walking` (batches of a segment, past damage), `decoding` (records of internal topics), `dumping`,

@@ -21,6 +21,7 @@ COMMANDS = {
     "offsets": "where partitions begin and end, and what is where in time",
     "delete-records": "delete the records before an offset or a time",
     "apply-retention": "delete now what retention settings do not keep",
+    "compact": "keep now of each key the latest record alone",
     "dump": "show what is in the files: batches, records, index entries",
     "verify": "check every batch, index and checkpoint; change nothing",
     "backup": "copy a whole log at one instant, while others write to it",

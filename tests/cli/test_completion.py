@@ -35,7 +35,7 @@ def test_options_of_every_command(run: Run, command: str) -> None:
     assert "--help" in found
     listed = run(*command.split(), "--help").out
     assert all(option in listed for option in found)
-    assert set(words(*command.split(), "--h")) <= {"--help", "--header"}
+    assert set(words(*command.split(), "--h")) <= {"--help", "--header", "--host"}
 
 
 def test_topics_of_the_directory_that_is_given(directory: Path) -> None:

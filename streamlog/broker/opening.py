@@ -63,11 +63,17 @@ class Opening(msgspec.Struct):
 
         The directory's lock goes first: who waits for the `closing` byte then finds it free.
         """
-        self.lock.close()
-        for descriptor in (self.locks_descriptor, self.shared_descriptor):
-            if descriptor >= 0:
-                self.filesystem.close(descriptor)
+        locks, shared_file = self.locks_descriptor, self.shared_descriptor
         self.locks_descriptor = self.shared_descriptor = -1
+        try:
+            self.lock.close()
+        finally:  # whatever is in the way of one, memory that is used up included
+            try:
+                if locks >= 0:
+                    self.filesystem.close(locks)
+            finally:
+                if shared_file >= 0:
+                    self.filesystem.close(shared_file)
 
     def go_live(self) -> None:
         """Let others in: everything is published."""

@@ -41,6 +41,7 @@ class Endpoint:
         self.node_id: int = engine.metadata.meta.node_id
         self.cluster_id: str = engine.metadata.meta.cluster_id
         self.connections: set[Connection] = set()
+        self.is_ending = False  # who is being accepted at that moment is not let in
         self.deserted = asyncio.Event()  # there are none
         self.deserted.set()
         self.budget = MemoryBudget(config.queued_max_request_bytes, loop.call_soon)
@@ -73,8 +74,8 @@ class Endpoint:
         )
 
     def admit(self, connection: Connection) -> bool:
-        """Count a new connection; False when there are `max.connections`."""
-        if len(self.connections) >= self.config.max_connections:
+        """Count a new connection; False when there are `max.connections`, or it comes too late."""
+        if self.is_ending or len(self.connections) >= self.config.max_connections:
             return False
         self.connections.add(connection)
         self.deserted.clear()

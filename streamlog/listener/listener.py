@@ -145,6 +145,7 @@ class Listener:
         finally:
             watchman.stop()
             server.close()
+            endpoint.is_ending = True
             for connection in list(endpoint.connections):
                 connection.close()
             await _until_gone(endpoint)

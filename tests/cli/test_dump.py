@@ -126,7 +126,7 @@ def test_the_metadata_log_by_name(run: Run, directory: Path) -> None:
         (f"orders-0/{SEGMENT}.timeindex", {"offset": 19, "timestamp": 1_700_000_038_000}),
         ("orders-0/leader-epoch-checkpoint", {"epoch": 0, "start_offset": 0}),
         ("recovery-point-offset-checkpoint", {"topic": "orders", "partition": 1, "offset": 20}),
-        ("streamlog.properties", {"name": "format", "value": "1"}),
+        ("streamlog.properties", {"name": "format", "value": "2"}),
     ],
 )
 def test_small_files(run: Run, directory: Path, name: str, row: dict[str, object]) -> None:

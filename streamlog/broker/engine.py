@@ -177,9 +177,11 @@ class Engine(TopicOperations):
 
     def _abandon(self) -> None:
         self._closed = True
-        for log in self.partitions.logs():
-            log.refuse(self._unusable)
-        self._opening.close_descriptors()
+        try:
+            for log in self.partitions.logs():
+                log.refuse(self._unusable)
+        finally:  # memory that is used up included
+            self._opening.close_descriptors()
 
     def forget_parent(self) -> None:
         """In a forked child: close the copies of the parent's locks, and refuse everything."""

@@ -61,7 +61,7 @@ class Process:
     """An engine of its own, with a producer that never saw a topic's settings change."""
 
     def __init__(self, path: str) -> None:
-        self.engine = Engine.open(path, filesystem=Filesystem())
+        self.engine = Engine.open(path, filesystem=Filesystem(), settings={"housekeeping": False})
         config = ProducerConfig.from_settings({"acks": 1, "linger_ms": 0})
         self.producer = Producer(self.engine, config, clock=ManualClock())
 

@@ -22,6 +22,7 @@ from tests.broker.conftest import append as append_batch
 from tests.broker.conftest import read
 from tests.broker.test_read_only import fingerprint
 from tests.machine.disks import EXT4, loop_disk, mounted
+from tests.machine.fuse import fuse_mount
 from tests.multiprocess.nursery import Nursery
 from tests.places.conftest import append, values
 
@@ -199,6 +200,25 @@ def test_on_an_overlay(nursery: Nursery, tmp_path: Path, options: str) -> None:
             assert values(reader) == ["in the image", "on top"]
         several_processes_write(nursery, merged, kind)
     assert fingerprint(str(lower)) == image
+
+
+@pytest.mark.system
+def test_on_fuse(nursery: Nursery, tmp_path: Path) -> None:
+    with fuse_mount(tmp_path / "folder", tmp_path / "mirror") as mirror:
+        several_processes_write(nursery, mirror, "fuse.mirror")
+        seen = fingerprint(str(mirror))
+    assert fingerprint(str(tmp_path / "folder")) == seen
+
+
+@pytest.mark.system
+def test_on_a_network_behind_fuse(tmp_path: Path) -> None:
+    with fuse_mount(tmp_path / "folder", tmp_path / "remote", "sshfs") as remote:
+        with pytest.raises(UnsupportedFeatureError, match=r"network file system \(fuse\.sshfs\)"):
+            streamlog.open(remote / "log")
+        assert os.listdir(remote) == []
+        make(tmp_path / "folder" / "log", "first")
+        with streamlog.open(remote / "log", read_only=True) as log:
+            assert values(log) == ["first"]
 
 
 @pytest.mark.system

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import re
 import subprocess
@@ -112,6 +113,7 @@ def test_imports_go_downwards_only(
 
     monkeypatch.chdir(ROOT)
     failed = lint_imports(config_filename="pyproject.toml", no_cache=True)
+    logging.getLogger("streamlog").disabled = False  # it disables all loggers that there were
     assert not failed, capsys.readouterr().out
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from streamlog.cli.options import add_directory, add_json, add_progress
+from streamlog.cli.opening import open_for_writing
+from streamlog.cli.options import DESTINATION, add_directory, add_json, add_progress
 from streamlog.cli.output import Output, count_text, path_text, size_text
 from streamlog.cli.progress import Progress
 
@@ -36,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_directory(parser)
     parser.add_argument(
         "destination",
-        metavar="DESTINATION",
+        metavar=DESTINATION,
         help="a directory that is not there, is empty, or holds a backup of this log",
     )
     parser.add_argument(
@@ -51,10 +52,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Back up; 0, or an error is raised."""
-    import streamlog
-
     with (
-        streamlog.open(arguments.directory, create=False, housekeeping=False) as log,
+        open_for_writing(arguments.directory) as log,
         Progress(arguments.progress) as progress,
     ):
         report = log.backup(arguments.destination, progress=progress.update, link=arguments.link)

@@ -117,7 +117,7 @@ def _values(action: Action, read: _Read) -> Iterable[Candidate]:
     if action.choices is not None:
         return [(str(choice), "") for choice in action.choices]
     match action.metavar:
-        case options.DIRECTORY:
+        case options.DIRECTORY | options.DESTINATION:
             return [(":directories", "")]
         case options.FILE | options.DIRECTORY_OR_FILE:
             return [(":files", "")]

@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--config",
-        metavar="NAME=VALUE",
+        metavar="SETTING=VALUE",
         type=pair,
         action="append",
         default=[],

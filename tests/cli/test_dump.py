@@ -10,6 +10,7 @@ import streamlog
 from streamlog.cli import dumping
 from streamlog.cli.walking import Damage, walk
 from streamlog.storage.filesystem import OS_FILESYSTEM
+from streamlog.storage.format_number import FORMAT
 from tests.cli.conftest import Run
 
 SEGMENT = "00000000000000000000"
@@ -126,7 +127,7 @@ def test_the_metadata_log_by_name(run: Run, directory: Path) -> None:
         (f"orders-0/{SEGMENT}.timeindex", {"offset": 19, "timestamp": 1_700_000_038_000}),
         ("orders-0/leader-epoch-checkpoint", {"epoch": 0, "start_offset": 0}),
         ("recovery-point-offset-checkpoint", {"topic": "orders", "partition": 1, "offset": 20}),
-        ("streamlog.properties", {"name": "format", "value": "2"}),
+        ("streamlog.properties", {"name": "format", "value": str(FORMAT)}),
     ],
 )
 def test_small_files(run: Run, directory: Path, name: str, row: dict[str, object]) -> None:

@@ -126,26 +126,3 @@ def test_apply_retention(run: Run, tmp_path: Path) -> None:
     done = run("apply-retention", path, "shrt")
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "did you mean 'short'?" in done.err
-
-
-def test_compact(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "d"
-    with streamlog.open(path) as log:
-        log.create_topic("k", cleanup_policy="compact")
-        log.create_topic("plain")
-        with log.producer(linger_ms=0) as producer:
-            for number, key in enumerate((b"a", b"b", b"a", b"a")):
-                producer.send("k", b"%d" % number, key=key).result()
-    (done,) = run("compact", path, "k", "--json").objects
-    assert (done["topic"], done["records_before"], done["records_after"]) == ("k", 4, 2)
-    with streamlog.open(path) as log:
-        assert [(record.key, record.value) for record in log.read("k")] == [
-            (b"b", b"1"),
-            (b"a", b"3"),
-        ]
-    head, line = run("compact", path, "k").lines
-    assert head.split() == ["TOPIC", "PARTITION", "RECORDS", "KEPT", "SIZE", "KEPT"]
-    assert line.split()[:2] == ["k", "0"]
-    refused = run("compact", path, "plain")
-    assert (refused.code, refused.err.count("\n")) == (1, 1)
-    assert "cleanup" in refused.err

@@ -42,6 +42,7 @@ _QUESTIONS = (
     "open_many",
     "command_line",
     "recover",
+    "backup",
     "memory",
     "idle",
 )

@@ -141,9 +141,10 @@ class _Backup:
         self._check()
         checkpoints = closing_checkpoints(states)
         checkpoints[names.CLEANER_OFFSETS] = {
-            key: offset
+            # Also what it says of logs that are not compacted any more: they have gaps.
+            key: min(offset, states[key].log_end)
             for key, offset in cleaned.items()
-            if key in states and offset <= states[key].log_end
+            if key in states
         }
         for name, offsets in checkpoints.items():
             if offsets or name in (names.RECOVERY_POINTS, names.HIGH_WATERMARKS):

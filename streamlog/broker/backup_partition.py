@@ -102,13 +102,7 @@ def _segments_of(filesystem: Filesystem, cut: PartitionCut, found: PartitionFile
     log, state = cut.log, cut.state
     active = state.base_offset
     first = find_hidden(filesystem, log.directory, state.log_start, active).keep
-    segments = [
-        base
-        for base in found.segments
-        if first <= base < active
-        # An empty one was left by a roll that was given up.
-        and filesystem.file_size(f"{log.directory}/{segment_name(base, LOG)}")
-    ]
+    segments = [base for base in found.segments if first <= base < active]
     if active not in found.segments:
         missing = f"{log.directory}/{segment_name(active, LOG)}"
         raise CorruptDirectoryError(

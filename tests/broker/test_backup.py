@@ -165,6 +165,29 @@ def test_a_log_in_memory_is_backed_up_with_syncs(
         assert contents(copy) == expected
 
 
+def test_what_was_compacted_has_its_gaps(log: streamlog.StreamLog, target: Path) -> None:
+    """In the backup as in the log, also when the topic is not compacted any more."""
+    log.create_topic("keyed", cleanup_policy="compact", **SMALL)
+    with log.producer() as producer:
+        for number in range(60):
+            producer.send("keyed", b"%d" % number * 20, key=b"%d" % (number % 7)).result()
+    log.backup(target)
+    before = {file.name: inode(file) for file in target.glob("keyed-0/*.log")}
+    log.admin.compact("keyed")
+    log.alter_topic("keyed", cleanup_policy="delete")
+    log.backup(target)
+    expected = contents(log)
+    assert len(expected["keyed-0"]) == 7
+    assert {file.name: inode(file) for file in target.glob("keyed-0/*.log")} != before
+    assert errors(target) == []
+    with streamlog.open(target) as copy:
+        opened = copy.engine().report
+        assert opened is not None
+        assert (opened.clean, opened.lost, opened.problems) == (True, [], [])
+        assert contents(copy) == expected
+    assert contents(log) == expected
+
+
 # -------------------------------------------------------------------- what it shares
 
 

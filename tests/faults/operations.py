@@ -42,6 +42,11 @@ def _seek(stage: Stage) -> None:
     assert [record.offset for record in records][:1] == [7]
 
 
+def _backup(stage: Stage) -> None:
+    """A second backup, in the place of the first; whatever becomes of it, one of them is there."""
+    stage.log.backup(stage.path + ".backup")
+
+
 def _idle(stage: Stage) -> None:
     """Nothing."""
 
@@ -57,5 +62,6 @@ OPERATIONS = [
     Operation("fetch", "closed", Stage.open, _fetch),
     Operation("seek", "closed", Stage.open_consumer, _seek),
     Operation("delete", "closed", Stage.open, lambda s: s.log.delete_topic("planes")),
+    Operation("backup", "closed", Stage.open_backed_up, _backup),
     Operation("close", "closed", Stage.open_producer, lambda s: s.log.close()),
 ]

@@ -52,6 +52,12 @@ class Stage:
         self.make_producer()
         self.send()
 
+    def open_backed_up(self) -> None:
+        """A producer, a backup, and something that is not in it."""
+        self.open_producer()
+        self.log.backup(f"{self.path}.backup", link=False)
+        self.send()
+
     def make_producer(self) -> None:
         """A producer without a thread: what it does, the thread that is struck does."""
         config = ProducerConfig.from_settings({"acks": 1, "linger_ms": 60_000})
@@ -176,3 +182,5 @@ def staged(original: str, path: str) -> Iterator[Stage]:
     finally:
         stage.let_go()
         shutil.rmtree(path)
+        for suffix in (".backup", ".backup.new"):
+            shutil.rmtree(path + suffix, ignore_errors=True)

@@ -23,7 +23,12 @@ import msgspec
 from streamlog.broker.backup_manifest import Manifest, read_manifest
 from streamlog.broker.directory import list_directory, make_directories
 from streamlog.broker.directory_lock import refuse_broker
-from streamlog.errors import BackupDestinationError, CorruptDirectoryError, DirectoryInUseError
+from streamlog.errors import (
+    BackupDestinationError,
+    CorruptDirectoryError,
+    DirectoryInUseError,
+    InputOutputError,
+)
 from streamlog.storage import names
 from streamlog.storage.checkpoints import read_offset_checkpoint
 from streamlog.storage.folder import directory_mode
@@ -76,7 +81,17 @@ class BackupPlace:
         elif not filesystem.exchange(self.building, self.path):
             replaced = self._rename_twice()
         self.is_in_place = True
-        filesystem.sync_directory(parent)
+        try:
+            filesystem.sync_directory(parent)
+        except OSError as error:
+            # Either may be what a power cut leaves of that name: both stay what they are.
+            raise InputOutputError(
+                f"the new backup is at {self.path}, but a power cut may undo that: {error}; make "
+                "another one",
+                path=self.path,
+                errno=error.errno,
+                outcome="unknown",
+            ) from error
         if replaced is not None:
             try:
                 remove_tree(filesystem, replaced)

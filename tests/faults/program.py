@@ -2,17 +2,19 @@
 
 As a child's role, or `python -m tests.faults.program PATH REPORTS` under strace. It ends at the
 first error; what it says goes into the ledger of `tests.multiprocess`. A new operation (compact,
-retain, back up) is one more line in `_work`.
+retain) is one more line in `_work`.
 """
 
 from __future__ import annotations
 
+import ctypes  # noqa: F401  # loaded before anything is struck
 import os
 import sys
 from contextlib import suppress
 from typing import Any
 
 import streamlog
+import streamlog.broker.backup
 from streamlog.errors import StreamlogError
 from tests.multiprocess.topic_changes import topic_name, topic_value
 from tests.multiprocess.values import (
@@ -32,6 +34,11 @@ from tests.multiprocess.values import (
 )
 
 WRITER = 1
+
+
+def backup_of(path: str) -> str:
+    """Where the program puts its backups of the log at `path`."""
+    return f"{path}.backup"
 
 
 class Program:
@@ -62,6 +69,10 @@ class Program:
             self._send(log, 4, 3, acks="all", enable_idempotence=True)
             self._send(log, 1, 8, acks=1, compression_type="zstd")
             log.create_partitions("planes", 4)
+            # Last, and by threads: strace counts the calls of each, and not those before.
+            log.backup(backup_of(self._path))
+            self._send(log, 0, 1, acks=1)
+            log.backup(backup_of(self._path))
 
     def _send(self, log: streamlog.StreamLog, place: int, count: int, **settings: Any) -> None:
         topic, partition = PLACES[place]

@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 import streamlog
 from streamlog.storage.filesystem import OS_FILESYSTEM
+from streamlog.storage.names import CLEAN
 from streamlog.storage.verification import verify_directory
+from tests.faults.program import backup_of
 from tests.machine.shim import WRITE_SIDE
 from tests.multiprocess.crowd import reports_of
 from tests.multiprocess.ledger import BrokenPromiseError, Ledger
@@ -82,8 +84,12 @@ class Sweep:
         ledger, end = enter(said)
         if end is None and status != -signal.SIGKILL:
             raise BrokenPromiseError(f"the program ended with {status}")
+        backup = Path(backup_of(str(path)))
+        check_backup(backup)
         check_directory(path, ledger)
-        shutil.rmtree(path, ignore_errors=True)
+        check_backup(backup)
+        for each in (path, backup, backup.with_name(f"{backup.name}.new")):
+            shutil.rmtree(each, ignore_errors=True)
         return 0 if end is None else end.count
 
 
@@ -96,6 +102,17 @@ def enter(said: bytes) -> tuple[Ledger, Report | None]:
         else:
             ledger.take(1, report)
     return ledger, end
+
+
+def check_backup(path: Path) -> None:
+    """A backup that is there is whole: closed cleanly, and nothing is wrong with it."""
+    if not path.exists():
+        return
+    findings = [str(found) for found in verify_directory(OS_FILESYSTEM, str(path))]
+    if findings or not (path / CLEAN).exists():
+        raise BrokenPromiseError(f"the backup is not whole: {'; '.join(findings)}")
+    with streamlog.open(path, read_only=True) as log:
+        assert all(sum(1 for _ in log.read(topic)) >= 0 for topic in log.topics())
 
 
 def check_directory(path: Path, ledger: Ledger) -> None:

@@ -15,7 +15,12 @@ import pytest
 
 import streamlog
 from streamlog.broker import produce
-from streamlog.errors import OutOfOrderSequenceError, ReadOnlyError, UnsupportedFeatureError
+from streamlog.errors import (
+    BackupDestinationError,
+    OutOfOrderSequenceError,
+    ReadOnlyError,
+    UnsupportedFeatureError,
+)
 from streamlog.protocol.coordinator_records import OFFSETS
 from streamlog.types import OffsetSpec, TopicPartition
 from tests.broker.test_read_only import fingerprint
@@ -279,6 +284,39 @@ def check_continued(
     assert wire.produce(at, "numbered", batch) == (NO_ERROR, end.offset + 1)
     expected["numbered", 0] = client.consume(at, "numbered")
     assert len(expected["numbered", 0]) == end.offset + 1 + NUMBERED
+
+
+def test_a_broker_starts_on_a_backup_and_the_log_is_what_it_was(
+    stopped: Stopped, directory: Path, kafka_jars: KafkaJars, tmp_path: Path
+) -> None:
+    """Made while the log is open. What both share is not written to by either."""
+    expected = {place: list(records) for place, records in stopped.records.items()}
+    broker = Broker(kafka_jars, tmp_path / "node")
+    with streamlog.open(directory, read_only=False) as log:
+        write_as_we_do(stopped, log, expected)
+        log.engine().partition("spread", 0).roll(now_ms=wire.NOW_MS)
+        with log.producer() as producer:
+            producer.send("spread", b"behind a roll", partition=0).result()
+        expected["spread", 0] = read(log, "spread", 0)
+        assert log.backup(broker.data).segments_linked > 0
+        before = {
+            path: path.read_bytes() for path in directory.rglob("*.log") if path.parent != directory
+        }
+        broker.start(FEW_PARTITIONS)
+        try:
+            check_what_the_broker_has(broker, expected)
+            in_backup = dict(expected)
+            check_continued(broker, stopped.producer, 3 * NUMBERED, in_backup)
+            assert client.committed_offsets(broker.bootstrap, GROUP, COMMITTED) == COMMITTED
+            assert client.consume(broker.bootstrap, "undecided") == []
+            client.alter_topics(broker.bootstrap, ["spread"], {"cleanup.policy": "compact"})
+            broker.stop()
+        finally:
+            broker.kill()
+        assert {path: path.read_bytes() for path in before} == before
+        with pytest.raises(BackupDestinationError):  # it has records of its own now
+            log.backup(broker.data)
+        assert read(log, "numbered", 0) == expected["numbered", 0]
 
 
 def test_our_topics_settings_and_producers_are_a_brokers_and_ours_again(

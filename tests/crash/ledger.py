@@ -41,11 +41,16 @@ class TopicState(NamedTuple):
 
 
 class LogPromise(NamedTuple):
-    """How many of a partition's values were sent, are "written" and are "synced"."""
+    """How many of a partition's values were sent, are "written" and are "synced".
+
+    The first `deleted` of them are gone for good, and the first `deleting` may be.
+    """
 
     sent: int = 0
     written: int = 0
     synced: int = 0
+    deleting: int = 0
+    deleted: int = 0
 
 
 class LastBatch(NamedTuple):
@@ -154,12 +159,13 @@ class Ledger:
                 key = (state.created, partition)
                 log = engine.partition(topic, partition)
                 promise = self.logs.get(key, LogPromise())
-                found = _surviving_records(log, self.values.get(key, []), promise.written)
+                found = _surviving_records(log, self.values.get(key, []), promise)
                 if key in self.last_batches:
                     found = _send_again(log, self.last_batches[key], found)
                 if key in self.logs:
                     after.values[key] = self.values[key][:found]
-                    after.logs[key] = LogPromise(found, found, log.synced_end)
+                    start = log.log_start
+                    after.logs[key] = LogPromise(found, found, log.synced_end, start, start)
         after.backups = self.backups.check(engine.filesystem)
         return after
 
@@ -189,53 +195,57 @@ def _topics_after(changes: list[TopicChange]) -> dict[str, TopicState]:
     return topics
 
 
-def _surviving_records(log: PartitionLog, values: list[bytes], least: int) -> int:
+def _surviving_records(log: PartitionLog, values: list[bytes], promise: LogPromise) -> int:
     name = f"{log.topic}-{log.partition}"
     state = log.state()
     if state.poisoned:
         raise BrokenPromiseError(f"{name} cannot be written to ({state.poisoned})")
-    if state.log_start:
-        raise BrokenPromiseError(f"{name} begins at {state.log_start}")
-    if not least <= state.log_end <= len(values):
+    if not promise.deleted <= state.log_start <= promise.deleting:
+        raise BrokenPromiseError(f"{name} begins at {state.log_start} after {promise}")
+    if not promise.written <= state.log_end <= len(values):
         raise BrokenPromiseError(
-            f"{name} ends at {state.log_end}; {least} were promised, {len(values)} sent"
+            f"{name} ends at {state.log_end}; {promise.written} were promised, {len(values)} sent"
         )
     found = read_all(log)
-    if found != values[: state.log_end]:
-        pairs = enumerate(zip(found, values, strict=False))
+    if found != values[state.log_start : state.log_end]:
+        pairs = enumerate(zip(found, values[state.log_start :], strict=False))
         different = [at for at, (one, other) in pairs if one != other]
         raise BrokenPromiseError(
             f"{name} has {len(found)} records up to {state.log_end}, "
             f"the first wrong one is {different[:1]}"
         )
-    _check_lookups(log, state.log_end)
+    _check_lookups(log, state.log_start, state.log_end)
     return state.log_end
 
 
 def read_all(log: PartitionLog) -> list[bytes]:
-    """Every value, in order; the offsets must count from 0, the CRCs check."""
+    """Every value, in order; the offsets must count from the log's start, the CRCs check."""
     values: list[bytes] = []
-    end = log.log_end
-    while len(values) < end:
-        fetched = log.fetch(len(values), 1 << 20)
+    start, end = log.log_start, log.log_end
+    while start + len(values) < end:
+        fetched = log.fetch(start + len(values), 1 << 20)
         position = 0
         before = len(values)
         while position < len(fetched.view):
             batch = RecordBatch(fetched.view, position)
             batch.check()
             for record in batch.records(log.topic, log.partition):
-                if record.offset != len(values):
-                    raise BrokenPromiseError(f"offset {record.offset} follows {len(values) - 1}")
+                if record.offset < start:
+                    continue  # of a batch that holds the log's start
+                if record.offset != start + len(values):
+                    raise BrokenPromiseError(
+                        f"offset {record.offset} is {len(values)} behind {start}"
+                    )
                 values.append(bytes(record.value))
             position += batch.size
         if len(values) == before:
-            raise BrokenPromiseError(f"nothing at offset {before} of a log that ends at {end}")
+            raise BrokenPromiseError(f"nothing {before} behind {start} of a log that ends at {end}")
     return values
 
 
-def _check_lookups(log: PartitionLog, end: int) -> None:
+def _check_lookups(log: PartitionLog, start: int, end: int) -> None:
     """A lookup through the indexes finds the batch that holds the offset."""
-    for offset in {0, end // 2, end - 1} if end else ():
+    for offset in {start, (start + end) // 2, end - 1} if end > start else ():
         batch = RecordBatch(log.fetch(offset, 1).view, 0)
         if not batch.base_offset <= offset <= batch.last_offset:
             raise BrokenPromiseError(

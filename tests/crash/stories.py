@@ -238,6 +238,44 @@ def poisoned_until_opened(world: World) -> None:
     world.append()
 
 
+def records_are_deleted(world: World) -> None:
+    """Up to the middle of a segment, over several, and again; files go and must not come back."""
+    world.open()
+    world.create("a", internal_segment_bytes=1200)
+    for _ in range(5):
+        world.append(acks=1)
+    world.append(idempotent=True)
+    world.delete_records(3)
+    world.append(acks=1)
+    world.delete_records(9)
+    world.close()
+    world.open()
+    world.forget_producers()
+    for _ in range(3):
+        world.append(acks=1)
+    world.sync()
+    world.delete_records(17)
+    world.append(acks=1)
+
+
+def retention(world: World) -> None:
+    """The oldest segments go by size, synced or not, under a second process."""
+    world.open()
+    world.create("a", internal_segment_bytes=1200, retention_bytes=2500)
+    for _ in range(8):
+        world.append(acks=1)
+    world.apply_retention()
+    world.append()
+    world.open()
+    for _ in range(6):
+        world.append(acks=1)
+    world.apply_retention()
+    world.switch()
+    world.append(acks=1)
+    world.close()
+    world.close()
+
+
 def more(world: World) -> None:
     """What is done after a crash, to be cut again: in a topic that survived, or a new one."""
     topics = world.engine.topics()
@@ -272,6 +310,8 @@ STORIES = {
         deaths,
         failed_syncs,
         poisoned_until_opened,
+        records_are_deleted,
+        retention,
     )
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from streamlog.broker import backup_partition, backup_place
+from streamlog.broker import backup_partition, backup_place, delete_records
 from streamlog.broker.backup_place import BackupPlace
 from streamlog.broker.topic_configs import TopicConfigs
 from streamlog.storage import halved_scan, recovery, segment_scan, unclean_recovery
@@ -176,3 +176,11 @@ def test_settings_that_change_one_by_one_are_caught(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(TopicConfigs, "alter", alter)
     assert explore("settings_change") is not None
+
+
+def test_a_log_start_that_is_not_recorded_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forget(_: Any, logs: Any) -> dict[Any, int]:
+        return {log: log.log_start for log in logs}
+
+    monkeypatch.setattr(delete_records, "record_log_starts", forget)
+    assert explore("records_are_deleted") is not None

@@ -19,11 +19,13 @@ from streamlog.storage.partition_log import PartitionLog
 from streamlog.testing.clock import ManualClock
 from streamlog.testing.journal import EMPTY_IMAGE, Image, Operation
 from streamlog.testing.memory_filesystem import MemoryFilesystem
+from streamlog.types import TopicPartition
 from tests.crash import backups
 from tests.crash.ledger import LastBatch, Ledger, LogKey, Promise, TopicChange
 
 PATH = "/log"
-CONFIG = OpenConfig.from_settings({"max_open_files": 1000})
+#: Nothing happens by itself: a story says all that happens.
+CONFIG = OpenConfig.from_settings({"max_open_files": 1000, "housekeeping": False})
 
 
 class StoryClock(ManualClock):
@@ -239,6 +241,24 @@ class World:
         back_up(self.engine, backups.PLACE)
         self.ledger.backups = self.ledger.backups.finish()
         self.ledger.settle_all()
+
+    def delete_records(self, offset: int, topic: str = "a", partition: int = 0) -> None:
+        """Delete those before an offset; what is done is on the disk."""
+        key = self.ledger.key(topic, partition)
+        self.ledger.logs[key] = self.ledger.logs[key]._replace(deleting=offset)
+        self.mark()
+        self.engine.delete_records({TopicPartition(topic, partition): offset})
+        self.ledger.logs[key] = self.ledger.logs[key]._replace(deleted=offset)
+        self.mark()
+
+    def apply_retention(self, topic: str = "a", partition: int = 0) -> None:
+        """Let the oldest segments go, as far as the topic's settings say so."""
+        key = self.ledger.key(topic, partition)
+        self.ledger.logs[key] = self.ledger.logs[key]._replace(deleting=self.ledger.logs[key].sent)
+        self.mark()
+        moved = self.engine.apply_retention(topic)
+        start = moved.get(TopicPartition(topic, partition), self.ledger.logs[key].deleted)
+        self.ledger.logs[key] = self.ledger.logs[key]._replace(deleting=start, deleted=start)
         self.mark()
 
     def fail_to_sync(self, topic: str = "a", partition: int = 0) -> None:

@@ -14,6 +14,8 @@ from tests.multiprocess.topic_changes import TOPICS_AT_ONCE, topic_name, topic_v
 from tests.multiprocess.trimming import DELETED_BY_HAND, KEPT_RECORDS
 from tests.multiprocess.values import (
     ACKNOWLEDGED,
+    COMPACTED,
+    COMPACTED_TOPIC,
     CREATED,
     CREATING,
     DELETED,
@@ -188,6 +190,26 @@ def traveller(pipe: int, path: str, seed: int) -> None:
             log.delete_topic(name)
             number += 1
             say(pipe, Report(TOPIC, seed, DELETED))
+    say(pipe, Report(ENDED))
+
+
+def compactor(pipe: int, path: str, seed: int) -> None:
+    """Send values of a few keys, compact, and look at what is left: the last of each at least."""
+    stop = _Stop()
+    latest: dict[bytes, bytes] = {}
+    number = 0
+    with streamlog.open(path) as log, log.producer(acks="all") as producer:
+        while not stop.asked:
+            fresh = {b"%d" % (each % 7): b"%d" % each * 30 for each in range(number, number + 100)}
+            producer.send_many(
+                COMPACTED_TOPIC, list(fresh.values()), keys=list(fresh), partition=0
+            ).result()
+            latest |= fresh
+            log.admin.compact(COMPACTED_TOPIC)
+            found = {bytes(one.key): bytes(one.value) for one in log.read(COMPACTED_TOPIC)}
+            assert found == latest, (found, latest)
+            number += 100
+            say(pipe, Report(TOPIC, seed, COMPACTED))
     say(pipe, Report(ENDED))
 
 

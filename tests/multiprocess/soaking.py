@@ -1,9 +1,10 @@
 """A mixed load for as long as one likes: what it takes is looked at, and must not grow.
 
-Some processes stay: a writer, a reader, and a housekeeper who applies retention and deletes
-records. Others come and go, by -9 or as they should: writers, readers, and travellers who create
-topics and delete them. Of those who stay, memory (RssAnon) and descriptors are looked at, and how
-much the directory takes; a run is flat when its last quarter has no more than the one before it.
+Some processes stay: a writer, a reader, a housekeeper who applies retention and deletes records,
+and a compactor. Others come and go, by -9 or as they should: writers, readers, and travellers who
+create topics and delete them. Of those who stay, memory (RssAnon) and descriptors are looked at,
+and how much the directory takes; a run is flat when its last quarter has no more than the one
+before it.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from tests.multiprocess.nursery import Nursery
 from tests.multiprocess.tally import Tally
 from tests.multiprocess.topic_changes import BrokenPromiseError
 from tests.multiprocess.trimming import RETENTION_BYTES
-from tests.multiprocess.values import PLACES
+from tests.multiprocess.values import COMPACTED_TOPIC, PLACES
 
-RESIDENTS = ("writer", "reader", "housekeeper")
+RESIDENTS = ("writer", "reader", "housekeeper", "compactor")
 VISITORS = ("writer", "reader", "traveller")
 SEGMENT_BYTES = 16_384
 _SAMPLES = 80
@@ -35,7 +36,7 @@ _MORE_MEMORY_KB = 768
 _MORE_DESCRIPTORS = 16  # a writer keeps those of segments that it rolled till it syncs
 #: A topic that was deleted has a slot, and a place in everybody's memory, as long as anybody has
 #: the directory open.
-_KB_A_TOPIC = 1
+_KB_A_TOPIC = 2
 #: The segments that retention leaves, the next ones, and a metadata log that is trimmed at 1 MiB.
 _MOST_DISK_BYTES = len(PLACES) * (RETENTION_BYTES + 3 * SEGMENT_BYTES) + (3 << 20)
 
@@ -64,6 +65,7 @@ class SoakOutcome(NamedTuple):
     records_acknowledged: int
     records_read: int
     journeys: int
+    compactions: int
     first_half: Sample
     last_quarter: Sample
 
@@ -88,6 +90,12 @@ class Soak:
         with streamlog.open(self._path) as log:
             for topic in sorted({place.topic for place in PLACES}):
                 log.create_topic(topic, partitions=3, **settings)
+            log.create_topic(
+                COMPACTED_TOPIC,
+                cleanup_policy="compact",
+                internal_segment_bytes=SEGMENT_BYTES,
+                min_cleanable_dirty_ratio=0.0,
+            )
         began = time.monotonic()
         try:
             self._residents = {role: self._start(role) for role in RESIDENTS}
@@ -169,6 +177,7 @@ class Soak:
             self._tally.records_acknowledged,
             self._tally.records_read,
             self._tally.journeys,
+            self._tally.compactions,
             _median(self._samples[: 2 * quarter]),
             last,
         )

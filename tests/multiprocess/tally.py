@@ -13,6 +13,8 @@ from tests.multiprocess.ledger import Ledger
 from tests.multiprocess.topic_changes import BrokenPromiseError
 from tests.multiprocess.values import (
     ACKNOWLEDGED,
+    COMPACTED,
+    DELETED,
     PLACES,
     READ,
     SENDING,
@@ -31,6 +33,7 @@ class Tally(Ledger):
         super().__init__()
         self.known_ends = [0] * len(PLACES)
         self.journeys = 0
+        self.compactions = 0
         self._positions: dict[tuple[int, int], int] = {}
 
     def begin_reader(self, reader: int, starts: list[int]) -> None:
@@ -54,7 +57,8 @@ class Tally(Ledger):
             self.records_read += report.count
             self._reach(report)
         elif report.kind == TOPIC:
-            self.journeys += 1
+            self.compactions += report.first == COMPACTED
+            self.journeys += report.first == DELETED
 
     def _reach(self, report: Report) -> None:
         end = report.offset + report.count

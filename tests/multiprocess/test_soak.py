@@ -1,4 +1,4 @@
-"""A mixed load, retention on, processes coming and going: nothing grows, and all is well after it.
+"""A mixed load, retention and compaction on, processes coming and going: nothing grows by it.
 
 The harness first finds planted leaks. A minute in the runs marked `system`, an hour by hand:
 
@@ -34,7 +34,8 @@ def test_a_planted_leak_is_found(nursery: Nursery, memory_path: Path, plant: str
 def test_a_minute_of_mixed_load_leaves_everything_flat(nursery: Nursery, tmp_path: Path) -> None:
     outcome = Soak(nursery, tmp_path / "log", SEED).run(60)
     print(outcome)
-    assert min(outcome.records_acknowledged, outcome.records_read, outcome.journeys) > 0
+    done = outcome.records_acknowledged, outcome.records_read, outcome.journeys
+    assert min(*done, outcome.compactions) > 0
 
 
 @pytest.mark.soak

@@ -32,8 +32,9 @@ TRIMMED = b"y"
 #: A child ended as a program should.
 ENDED = b"e"
 _KINDS = (SENDING, ACKNOWLEDGED, SYNCED, TOPIC, READ, TRIMMING, TRIMMED, ENDED)
-CREATING, CREATED, DELETING, DELETED = range(4)
+CREATING, CREATED, DELETING, DELETED, COMPACTED = range(5)
 
+COMPACTED_TOPIC = "counts"
 PLACES = [TopicPartition(topic, number) for topic in ("flights", "planes") for number in range(3)]
 
 

@@ -43,7 +43,8 @@ class TopicState(NamedTuple):
 class LogPromise(NamedTuple):
     """How many of a partition's values were sent, are "written" and are "synced".
 
-    The first `deleted` of them are gone for good, and the first `deleting` may be.
+    The first `deleted` of them are gone, and the first `deleting` may be; the first `recorded`
+    are gone for good: what was published by somebody who died may come back with the power.
     """
 
     sent: int = 0
@@ -51,6 +52,7 @@ class LogPromise(NamedTuple):
     synced: int = 0
     deleting: int = 0
     deleted: int = 0
+    recorded: int = 0
 
 
 class LastBatch(NamedTuple):
@@ -123,6 +125,10 @@ class Ledger:
         for key in self.logs:
             self.settle(key, synced=True)
 
+    def delete(self, key: LogKey, start: int) -> None:
+        """The values before `start` are gone for good."""
+        self.logs[key] = self.logs[key]._replace(deleting=start, deleted=start, recorded=start)
+
     def as_of(self, promise: Promise) -> Ledger:
         """The ledger as it was when it promised that; values may be appended to it."""
         other = Ledger()
@@ -143,7 +149,7 @@ class Ledger:
     def without_power(self) -> None:
         """The power was cut: what was only "written" is no longer promised."""
         for key, promise in self.logs.items():
-            self.logs[key] = promise._replace(written=promise.synced)
+            self.logs[key] = promise._replace(written=promise.synced, deleted=promise.recorded)
 
     # ---------------------------------------------------------------- holding it against a log
 
@@ -165,7 +171,9 @@ class Ledger:
                 if key in self.logs:
                     after.values[key] = self.values[key][:found]
                     start = log.log_start
-                    after.logs[key] = LogPromise(found, found, log.synced_end, start, start)
+                    after.logs[key] = LogPromise(
+                        found, found, log.synced_end, start, start, recorded=promise.recorded
+                    )
         after.backups = self.backups.check(engine.filesystem)
         return after
 

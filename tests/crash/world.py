@@ -112,6 +112,9 @@ class World:
         self.ledger.closed = not self._processes
         if self._processes:
             self.filesystem = self._processes[-1][0]
+        else:
+            for key, promise in self.ledger.logs.items():
+                self.ledger.delete(key, promise.deleted)
         self.mark()
 
     def die(self) -> None:
@@ -248,7 +251,7 @@ class World:
         self.ledger.logs[key] = self.ledger.logs[key]._replace(deleting=offset)
         self.mark()
         self.engine.delete_records({TopicPartition(topic, partition): offset})
-        self.ledger.logs[key] = self.ledger.logs[key]._replace(deleted=offset)
+        self.ledger.delete(key, offset)
         self.mark()
 
     def apply_retention(self, topic: str = "a", partition: int = 0) -> None:
@@ -258,7 +261,7 @@ class World:
         self.mark()
         moved = self.engine.apply_retention(topic)
         start = moved.get(TopicPartition(topic, partition), self.ledger.logs[key].deleted)
-        self.ledger.logs[key] = self.ledger.logs[key]._replace(deleting=start, deleted=start)
+        self.ledger.delete(key, start)
         self.mark()
 
     def fail_to_sync(self, topic: str = "a", partition: int = 0) -> None:

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 from streamlog.broker.throttle import Throttle
 from streamlog.broker.typed_errors import typed_error
 from streamlog.errors import StreamlogError, UnknownTopicError
-from streamlog.storage.cleaner_checkpoint import CleanerOffsets, record_cleaner_offset
+from streamlog.storage.cleaner_checkpoint import (
+    CleanerOffsets,
+    announce_cleaning,
+    record_cleaner_offset,
+)
 from streamlog.storage.compaction import SealedSegments, compact_log, roll_overdue, survey
 from streamlog.storage.log_cleaner import CleaningStatistics, DedupeBuffer
 from streamlog.types import PartitionCompaction
@@ -77,11 +81,13 @@ class Cleaner:
         The active segment is ended first. Raises what `compact_log` raises, as typed errors, and
         `CleaningStoppedError`.
         """
-        done = []
-        if log.log_end > log.log_start and log.state().end_position:
+        done, end = [], log.log_end
+        if log.state().end_position:
             log.roll(now_ms=now_ms)
         while (statistics := self.compact_once(log, now_ms)) is not None:
             done.append(statistics)
+            if (self._checkpoint(log) or 0) >= end:
+                break  # what others appended meanwhile is for another time: they may never end
         return _summary(done, max(self._checkpoint(log) or 0, log.log_start))
 
     def _survey(self, log: PartitionLog, now_ms: int) -> CleanableLog | None:
@@ -112,9 +118,8 @@ class Cleaner:
     def compact_once(self, log: PartitionLog, now_ms: int) -> CleaningStatistics | None:
         """One pass over a log; None when there was nothing to do."""
 
-        def begin(first_dirty: int) -> None:
-            if self._checkpoint(log) is None:
-                record_cleaner_offset(self._metadata_log, log, first_dirty)
+        def begin(first_dirty: int, synced_to: int) -> None:
+            announce_cleaning(self._metadata_log, log, first_dirty, synced_to)
 
         def on_progress(size: int) -> None:
             if self._is_stopped() or not _is_wanted(log):

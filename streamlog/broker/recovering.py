@@ -165,7 +165,7 @@ class DirectoryRecovery:
             synced=self._synced.get(slot_key),
             slot_state=self._believed_state(slot_key, topic, partition),
             config=config,
-            was_compacted=(topic, partition) in self._cleaned,
+            cleaner_offset=self._cleaned.get((topic, partition), 0),
             now_ms=self._opening.clock.now_ms(),
         )
         left = self._states.get(slot_key)

@@ -120,15 +120,16 @@ def compact_log(
     *,
     dedupe_buffer: DedupeBuffer,
     now_ms: int,
-    begin: Callable[[int], None],
+    begin: Callable[[int, int], None],
     on_progress: Callable[[int], None],
 ) -> tuple[int, CleaningStatistics] | None:
     """One pass, every group in its place; the log's new first dirty offset, and what was done.
 
-    None when there is nothing to do. `begin` is called with the first dirty offset before
-    anything changes, `on_progress` as by `LogCleaner`. Raises what those raise, `LockTimeoutError`,
-    `PartitionPoisonedError`, `UnknownTopicError` for a topic that was deleted, `OSError`, and
-    what `LogCleaner.run` raises; what is in its place then stays there.
+    None when there is nothing to do. `begin` is called before anything changes, with the first
+    dirty offset and the one below which all is on the disk, `on_progress` as by `LogCleaner`.
+    Raises what those raise, what `LogCleaner.run` raises, `LockTimeoutError`,
+    `PartitionPoisonedError`, `UnknownTopicError` for a topic that was deleted, and `OSError`; what
+    is in its place then stays there.
     """
     with structure_lock(log):
         try:
@@ -143,7 +144,7 @@ def compact_log(
             found = _decide(log, state, checkpoint, segments, now_ms, stable)
             if found.first_dirty_offset >= found.first_uncleanable_offset:
                 return None
-            begin(found.first_dirty_offset)
+            begin(found.first_dirty_offset, state.base_offset)
             cleaner = LogCleaner(
                 log._filesystem,
                 log.directory,

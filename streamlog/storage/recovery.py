@@ -50,15 +50,15 @@ def recover_partition(
     synced: SyncedEnd | None,
     slot_state: PartitionState | None,
     config: TopicConfig,
-    was_compacted: bool = False,
+    cleaner_offset: int = 0,
     now_ms: int,
 ) -> PartitionRecovery:
     """Find out where a partition ends, repair what a crash left, and say what was lost.
 
-    `clean`: the directory was closed by its last process. `recovery_point` and
-    `checkpoint_log_start` are the checkpoints', 0 when absent. `synced` is valid whatever happened
-    since; `slot_state` is given only when it may be believed: the machine was not started since,
-    and the directory was live. `was_compacted`: offsets may be missing, whatever `config` says.
+    `clean`: the directory was closed by its last process. `recovery_point`,
+    `checkpoint_log_start` and `cleaner_offset` (offsets may be missing below it) are the
+    checkpoints', 0 when absent. `synced` is valid whatever happened since; `slot_state` is given
+    only when it may be believed: the machine was not started since, and the directory was live.
 
     Only who holds the directory alone calls this. Damage is reported, not raised; what raises
     is the machine (`OSError`, `InputOutputError`).
@@ -91,7 +91,7 @@ def recover_partition(
             mark=mark,
             log_start=checkpoint_log_start,
             index_interval_bytes=config.index_interval_bytes,
-            has_gaps=config.is_compacted or was_compacted,
+            cleaner_offset=cleaner_offset,
             now_ms=now_ms,
             sync=not poisoned,
         ).run()

@@ -64,7 +64,7 @@ class UncleanRecovery:
         mark: DurableMark,
         log_start: int,
         index_interval_bytes: int,
-        has_gaps: bool,
+        cleaner_offset: int,
         now_ms: int,
         sync: bool,
     ) -> None:
@@ -76,7 +76,7 @@ class UncleanRecovery:
         self._mark = mark
         self._log_start = log_start
         self._index_interval_bytes = index_interval_bytes
-        self._has_gaps = has_gaps
+        self._cleaner_offset = cleaner_offset
         self._now_ms = now_ms
         self._sync = sync
         self._scans: list[SegmentScan] = []
@@ -137,11 +137,8 @@ class UncleanRecovery:
             return True
         if base_offset < end:
             return False
-        return (
-            self._has_gaps
-            or base_offset <= max(self._mark.offset, self._log_start)
-            or self._found.corrupt is not None
-        )
+        legal_to = max(self._mark.offset, self._log_start, self._cleaner_offset)
+        return base_offset <= legal_to or self._found.corrupt is not None
 
     def _scan(self, base_offset: int) -> tuple[SegmentScan, bool]:
         """Scan one segment; whether it ends torn."""
@@ -149,6 +146,7 @@ class UncleanRecovery:
         try:
             scan = SegmentScan(base_offset, source.size_at_open, next_offset=base_offset)
             mark_position = self._mark_position(base_offset, scan.size)
+            was_cleaned = base_offset < self._cleaner_offset
             while True:
                 scan_halves(
                     self._filesystem,
@@ -156,7 +154,7 @@ class UncleanRecovery:
                     scan,
                     self._path(base_offset, OFFSET_INDEX),
                     check_crc_from=mark_position,
-                    no_gaps_from=MAX_INT64 if self._has_gaps else mark_position,
+                    no_gaps_from=MAX_INT64 if was_cleaned else mark_position,
                     index_interval_bytes=self._index_interval_bytes,
                 )
                 if scan.stop is None:

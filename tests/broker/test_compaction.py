@@ -105,6 +105,43 @@ class TestByHand:
         append(log, b"40.", key=b"key-0")
         assert offsets(engine) == [*latest(), 40]
 
+    def test_a_sync_meanwhile_looks_for_no_sealed_segment(self, machine: Machine) -> None:
+        """Everything was synced, into what was the active segment then."""
+        engine, filesystem = machine.open()
+        engine.create_topic("orders", 1, SETTINGS)
+        write(engine)
+        engine.partition("orders", 0).sync(40)
+        last = bases(engine)[-1]
+        other, others = machine.open()
+        log = other.partition("orders", 0)
+        paused, exchanged = threading.Event(), threading.Event()
+
+        def sync() -> None:
+            log.sync(log.log_end)
+            paused.set()
+
+        def pause(operation: str, target: str | int) -> None:
+            if (operation, target) == ("open", f"/log/orders-0/{last:020}.log"):
+                paused.set()
+                exchanged.wait(30)
+
+        def sync_meanwhile(operation: str, target: str | int) -> None:
+            if (operation, target) == ("rename", f"/log/orders-0/{last:020}.log.cleaned"):
+                append(log, b"40.", key=b"more")
+                others.before = pause
+                syncing.start()
+                assert paused.wait(30)
+            elif (operation, target) == ("unlink", f"/log/orders-0/{last:020}.index"):
+                exchanged.set()
+                syncing.join()
+
+        syncing = threading.Thread(target=sync)
+        filesystem.before = sync_meanwhile
+        engine.compact("orders")
+        assert exchanged.is_set()
+        assert log.state().poisoned == 0
+        assert offsets(engine) == [*latest(), 40]
+
 
 class TestRounds:
     def test_the_dirtiest_goes_first(self, machine: Machine) -> None:

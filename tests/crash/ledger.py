@@ -16,6 +16,8 @@ from streamlog.record.kernel import RecordBatch
 from streamlog.storage.partition_log import PartitionLog
 from tests.crash.backups import Backups
 
+KEYS = 3
+
 
 class BrokenPromiseError(AssertionError):
     """The log did something that it promised not to do."""
@@ -45,6 +47,8 @@ class LogPromise(NamedTuple):
 
     The first `deleted` of them are gone, and the first `deleting` may be; the first `recorded`
     are gone for good: what was published by somebody who died may come back with the power.
+    Compaction has looked at the first `compacted`, and may have at the first `compacting`: of each
+    key the last one is left of those.
     """
 
     sent: int = 0
@@ -53,6 +57,8 @@ class LogPromise(NamedTuple):
     deleting: int = 0
     deleted: int = 0
     recorded: int = 0
+    compacting: int = 0
+    compacted: int = 0
 
 
 class LastBatch(NamedTuple):
@@ -172,7 +178,14 @@ class Ledger:
                     after.values[key] = self.values[key][:found]
                     start = log.log_start
                     after.logs[key] = LogPromise(
-                        found, found, log.synced_end, start, start, recorded=promise.recorded
+                        found,
+                        found,
+                        log.synced_end,
+                        start,
+                        start,
+                        promise.recorded,
+                        min(promise.compacting, found),
+                        min(promise.compacted, found),
                     )
         after.backups = self.backups.check(engine.filesystem)
         return after
@@ -214,46 +227,65 @@ def _surviving_records(log: PartitionLog, values: list[bytes], promise: LogPromi
         raise BrokenPromiseError(
             f"{name} ends at {state.log_end}; {promise.written} were promised, {len(values)} sent"
         )
-    found = read_all(log)
-    if found != values[state.log_start : state.log_end]:
-        pairs = enumerate(zip(found, values[state.log_start :], strict=False))
-        different = [at for at, (one, other) in pairs if one != other]
-        raise BrokenPromiseError(
-            f"{name} has {len(found)} records up to {state.log_end}, "
-            f"the first wrong one is {different[:1]}"
-        )
-    _check_lookups(log, state.log_start, state.log_end)
+    found = read_records(log)
+    for offset in range(state.log_start, state.log_end):
+        if offset not in found:
+            if not _is_replaced(offset, min(promise.compacting, state.log_end)):
+                raise BrokenPromiseError(f"{name} has nothing at {offset} after {promise}")
+        elif found[offset] != values[offset]:
+            raise BrokenPromiseError(f"{name} has a wrong record at {offset}")
+        elif _is_replaced(offset, promise.compacted):
+            raise BrokenPromiseError(f"{name} has {offset} again after {promise}")
+    _check_lookups(log, found)
     return state.log_end
 
 
+def key_of(number: int) -> bytes:
+    """The key of a log's value of that number, where it is compacted."""
+    return b"key %d" % (number % KEYS)
+
+
+def _is_replaced(offset: int, end: int) -> bool:
+    """Whether a later one of those before `end` has the same key."""
+    return offset + KEYS < end
+
+
 def read_all(log: PartitionLog) -> list[bytes]:
-    """Every value, in order; the offsets must count from the log's start, the CRCs check."""
-    values: list[bytes] = []
-    start, end = log.log_start, log.log_end
-    while start + len(values) < end:
-        fetched = log.fetch(start + len(values), 1 << 20)
+    """Every value, in order; none may be missing from the log's start on."""
+    found = read_records(log)
+    missing = [at for at in range(log.log_start, log.log_end) if at not in found]
+    if missing:
+        raise BrokenPromiseError(f"nothing at {missing[0]} of a log that ends at {log.log_end}")
+    return list(found.values())
+
+
+def read_records(log: PartitionLog) -> dict[int, bytes]:
+    """Every value by its offset, in order; the CRCs must check."""
+    found: dict[int, bytes] = {}
+    offset, start, end = log.log_start, log.log_start, log.log_end
+    while offset < end:
+        fetched = log.fetch(offset, 1 << 20)
         position = 0
-        before = len(values)
         while position < len(fetched.view):
             batch = RecordBatch(fetched.view, position)
             batch.check()
             for record in batch.records(log.topic, log.partition):
                 if record.offset < start:
                     continue  # of a batch that holds the log's start
-                if record.offset != start + len(values):
-                    raise BrokenPromiseError(
-                        f"offset {record.offset} is {len(values)} behind {start}"
-                    )
-                values.append(bytes(record.value))
+                if found and record.offset <= next(reversed(found)):
+                    raise BrokenPromiseError(f"offset {record.offset} comes late")
+                found[record.offset] = bytes(record.value)
             position += batch.size
-        if len(values) == before:
-            raise BrokenPromiseError(f"nothing {before} behind {start} of a log that ends at {end}")
-    return values
+        if not fetched.view:
+            break
+        offset = fetched.next_offset
+    return found
 
 
-def _check_lookups(log: PartitionLog, start: int, end: int) -> None:
+def _check_lookups(log: PartitionLog, found: dict[int, bytes]) -> None:
     """A lookup through the indexes finds the batch that holds the offset."""
-    for offset in {start, (start + end) // 2, end - 1} if end > start else ():
+    offsets = list(found)
+    for offset in {offsets[0], offsets[len(offsets) // 2], offsets[-1]} if found else ():
         batch = RecordBatch(log.fetch(offset, 1).view, 0)
         if not batch.base_offset <= offset <= batch.last_offset:
             raise BrokenPromiseError(

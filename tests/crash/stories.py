@@ -222,6 +222,54 @@ def failed_syncs(world: World) -> None:
     world.append()
 
 
+def compaction(world: World) -> None:
+    """Segments are exchanged for others, sealed ones alone; a second time over what is clean."""
+    world.open()
+    world.create("a", cleanup_policy="compact", internal_segment_bytes=1200, index_interval_bytes=0)
+    world.append(idempotent=True)
+    for _ in range(4):
+        world.append(acks=1)
+    world.alter(internal_segment_bytes=2500)
+    world.compact()
+    world.append(acks=1)
+    world.append(idempotent=True, acks=1)
+    world.close()
+    world.open()
+    world.forget_producers()
+    world.append(acks=1)
+    world.append(records=3, acks=1)
+    world.compact()
+    world.append(acks=1)
+
+
+def compaction_and_retention(world: World) -> None:
+    """Of a log whose oldest part goes, by one process; another one compacts the rest of it."""
+    world.open()
+    world.create(
+        "a",
+        cleanup_policy="compact,delete",
+        internal_segment_bytes=1200,
+        retention_bytes=1500,
+    )
+    for _ in range(5):
+        world.append(acks=1)
+    world.delete_records(3)
+    world.compact()
+    world.open()
+    for _ in range(6):
+        world.append(acks=1)
+    world.apply_retention()
+    world.switch()
+    world.append(acks=1)
+    world.compact()
+    world.close()
+    world.append(acks=1)
+    world.alter(cleanup_policy="delete")
+    world.append(acks=1)
+    world.die()
+    world.append(acks=1)
+
+
 def poisoned_until_opened(world: World) -> None:
     """The disk refused, and then the processes died: who opens alone recovers it."""
     world.open()
@@ -312,6 +360,8 @@ STORIES = {
         poisoned_until_opened,
         records_are_deleted,
         retention,
+        compaction,
+        compaction_and_retention,
     )
 }
 

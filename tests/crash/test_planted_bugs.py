@@ -27,6 +27,15 @@ NEEDED = {
     "parent directory: backup_place.put_in_place < backup.make": "backups",
     "partition folder: backup._finish_top < backup.make": "backups",
     "partition folder: backup_partition.finish_partition < backup.<lambda>": "backups",
+    "file: checkpoints.write_offset_checkpoint < checkpoints.raise_offsets": "compaction",
+    "file: checkpoints.write_offset_checkpoint < cleaner_checkpoint.announce_cleaning": (
+        "compaction"
+    ),
+    "file: checkpoints.write_offset_checkpoint < cleaner_checkpoint.record_cleaner_offset": (
+        "compaction"
+    ),
+    "file: cleaned_segments._close_log < cleaned_segments.finish": "compaction",
+    "file: cleaned_segments._write_indexes < cleaned_segments.finish": "compaction",
     "file: closing._write_checkpoints < closing.finish": "several_batches",
     "file: directory.read_or_make_identity < opening._begin_recovery": "one_append",
     "file: handle._sync_locked < handle.sync": "one_append",
@@ -39,12 +48,22 @@ NEEDED = {
     "log directory: sync.sync_names < sync.sync_segments_locked": "one_append",
     "parent directory: opening._begin_recovery < opening.open_directory": "born_twice",
     "log directory: sync.sync_names < poison_recovery.recover_poisoned": "failed_syncs",
+    "log directory: checkpoints.write_offset_checkpoint < checkpoints.raise_offsets": "compaction",
+    "partition folder: segment_swap.swap_in_locked < compaction.compact_log": "compaction",
     "partition folder: sync.sync_names < sync.sync_segments_locked": "one_append",
     "partition folder: sync.sync_names < unclean_recovery._sync_survivors": "appends",
     "partition folder: sync.sync_segments_locked < partition_sync._sync_segments": "rolls",
 }
 
 SPARE = {
+    "log directory: checkpoints.write_offset_checkpoint < cleaner_checkpoint.announce_cleaning": (
+        "a log that is compacted is opened as one; only if that is changed does it matter"
+    ),
+    "log directory: checkpoints.write_offset_checkpoint"
+    " < cleaner_checkpoint.record_cleaner_offset": "what is compacted is looked at once more",
+    "partition folder: cleaned_segments.finish < log_cleaner._clean_group": (
+        "a name that was never there needs no undoing, and its rename is synced"
+    ),
     "file: closing.finish < engine.close_now": "the clean mark counts by being there",
     "file: sync.sync_segments_locked < partition_sync._sync_segments": (
         "the same files are synced by name; these descriptors are for hearing of errors"
@@ -92,7 +111,7 @@ def test_each_needed_sync_is_missed_when_forgotten(site: str) -> None:
 @pytest.mark.parametrize("site", SPARE)
 def test_spare_syncs_are_still_there(site: str) -> None:
     door = forgetting.forgetting("")
-    for name in ("unsynced_appends", "closes", "rolls"):
+    for name in ("unsynced_appends", "closes", "rolls", "compaction"):
         assert explore(name, door, states=200) is None
     assert site in door.sites, f"{site} is asked for no more: did it move?"
 
@@ -150,6 +169,18 @@ def test_links_that_are_followed_by_nothing_on_the_disk_are_caught(
     monkeypatch.setattr(backup_partition, "_segment_files", segment_files)
     monkeypatch.setattr(recovery, "unshare", lambda *_: None)
     assert explore("backups") is not None
+
+
+def test_a_recovery_that_takes_a_hole_for_compactions_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What nobody synced is lost from the first hole on, also of a log that may have gaps."""
+
+    def continues(_: Any, base_offset: int, end: int, *, is_first: bool) -> bool:
+        return is_first or base_offset >= end
+
+    monkeypatch.setattr(unclean_recovery.UncleanRecovery, "_continues", continues)
+    assert explore("compaction") is not None
 
 
 def test_settings_that_are_not_synced_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,9 +19,9 @@ from streamlog.storage.partition_log import PartitionLog
 from streamlog.testing.clock import ManualClock
 from streamlog.testing.journal import EMPTY_IMAGE, Image, Operation
 from streamlog.testing.memory_filesystem import MemoryFilesystem
-from streamlog.types import TopicPartition
+from streamlog.types import TopicDescription, TopicPartition
 from tests.crash import backups
-from tests.crash.ledger import LastBatch, Ledger, LogKey, Promise, TopicChange
+from tests.crash.ledger import LastBatch, Ledger, LogKey, Promise, TopicChange, key_of
 
 PATH = "/log"
 #: Nothing happens by itself: a story says all that happens.
@@ -254,6 +254,17 @@ class World:
         self.ledger.delete(key, offset)
         self.mark()
 
+    def compact(self, topic: str = "a", partition: int = 0) -> None:
+        """Compact all that there is; what is done is on the disk, and all that is left as well."""
+        key = self.ledger.key(topic, partition)
+        sent = self.ledger.logs[key].sent
+        self.ledger.logs[key] = self.ledger.logs[key]._replace(compacting=sent)
+        self.mark()
+        self.engine.compact(topic)
+        self.ledger.logs[key] = self.ledger.logs[key]._replace(compacted=sent)
+        self.ledger.settle(key, synced=True)
+        self.mark()
+
     def apply_retention(self, topic: str = "a", partition: int = 0) -> None:
         """Let the oldest segments go, as far as the topic's settings say so."""
         key = self.ledger.key(topic, partition)
@@ -303,9 +314,14 @@ class World:
             producer_epoch=0 if idempotent else -1,
             base_sequence=sequence,
         )
-        for value in values:
-            builder.append(self.engine.clock.now_ms(), None, value, ())
+        is_compacted = "compact" in self._topic_of(key).settings.get("cleanup.policy", "")
+        for number, value in enumerate(values, len(self.ledger.values.get(key, []))):
+            record_key = key_of(number) if is_compacted else None
+            builder.append(self.engine.clock.now_ms(), record_key, value, ())
         return builder.build()
+
+    def _topic_of(self, key: LogKey) -> TopicDescription:
+        return self.engine.topic(self.ledger.changes[key[0]].topic)
 
 
 def make_value(key: LogKey, number: int, size: int) -> bytes:

@@ -218,7 +218,7 @@ def _be_child(pipe: int, role: str, arguments: dict[str, Any]) -> None:
 
 
 def _role_modules() -> list[str]:
-    ours = ["roles", "lives", "recording"]
+    ours = ["roles", "lives", "recording", "compacting"]
     return [*(f"tests.multiprocess.{name}" for name in ours), *sys.argv[2:]]
 
 

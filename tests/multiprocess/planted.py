@@ -220,8 +220,11 @@ def die_half_way_through_a_write(source: random.Random) -> None:
     Filesystem.write_all = write_all  # type: ignore[method-assign]
 
 
-def die_at_step(wanted: int) -> None:
-    """Be killed before the `wanted`-th step of appending from now on: a file call or a store."""
+def die_at_step(wanted: int, *more: str) -> None:
+    """Be killed before the `wanted`-th step of appending from now on: a file call or a store.
+
+    `more` are calls of the filesystem that count as well.
+    """
     left = wanted
 
     def stepping(genuine: Any) -> Any:
@@ -234,7 +237,7 @@ def die_at_step(wanted: int) -> None:
 
         return step
 
-    for name in ("open", "write_all", "truncate", "unlink", "close"):
+    for name in ("open", "write_all", "truncate", "unlink", "close", *more):
         setattr(Filesystem, name, stepping(getattr(Filesystem, name)))
     for kind, name in (
         (PartitionWriter, "_set_word"),

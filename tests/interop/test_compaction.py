@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import streamlog
+from streamlog.broker.engine import Engine
 from streamlog.config import TopicConfig
 from streamlog.record.kernel import RecordBatch
 from streamlog.storage.checkpoints import read_offset_checkpoint
@@ -28,6 +30,7 @@ from streamlog.storage.log_settings import LogSettings
 from streamlog.storage.names import CLEANED, CLEANER_OFFSETS
 from streamlog.storage.producer_replay import load_producer_state
 from streamlog.storage.segment_scan import next_offset_of
+from streamlog.testing.clock import ManualClock
 from tests.interop.rig import client
 from tests.interop.rig.broker import Broker
 from tests.interop.rig.client import ClientRecord
@@ -256,6 +259,51 @@ def test_what_survives_is_what_survives_in_the_broker(
             assert path.read_bytes() == (theirs / path.name).read_bytes(), path.name
     statistics = cleaner.statistics
     assert 0 < statistics.records_kept < statistics.records_read
+
+
+@pytest.mark.parametrize("topic", [*KEYED, TOMBSTONES])
+def test_a_topic_of_ours_keeps_what_the_brokers_keeps(
+    rounds: list[Round], topic: str, tmp_path: Path
+) -> None:
+    """By the public API alone: the same records, settings and times; the same is read back."""
+    clock = ManualClock()
+    engine = Engine.open(str(tmp_path), clock=clock, settings={"housekeeping": False})
+    with streamlog.open(tmp_path) as log:
+        log.create_topic(topic, **{name.replace(".", "_"): text for name, text in SETTINGS.items()})
+        for before, after in rounds:
+            clock.jump(time_of_pass(before, after, topic) - clock.now_ms())
+            send_what_is_new(log, before, topic)
+            log.admin.compact(topic)
+            assert list(map(plain, log.read(topic))) == [
+                plain(record) for path in logs(after, topic) for b in batches(path) for record in b
+            ]
+        assert log.verify() == []
+    engine.close()
+
+
+def send_what_is_new(log: streamlog.StreamLog, before: Path, topic: str) -> None:
+    """What was appended to the broker's topic since the last round, batch by batch."""
+    place = streamlog.TopicPartition(topic, 0)
+    end = log.admin.end_offsets([place])[place]
+    codec = topic.partition("-")[2] if topic in KEYED else "none"
+    with log.producer(acks=1, compression_type=codec) as producer:
+        for batch in (each for path in logs(before, topic) for each in batches(path)):
+            for record in batch if batch.base_offset >= end else ():
+                found = producer.send(
+                    topic,
+                    record.value,
+                    record.key,
+                    list(record.headers),
+                    timestamp_ms=record.timestamp,
+                )
+            if batch.base_offset >= end:
+                assert found.result().offset == batch.last_offset
+
+
+def plain(record: Any) -> tuple[Any, ...]:
+    headers = [(name, value and bytes(value)) for name, value in record.headers]
+    key, value = (part and bytes(part) for part in (record.key, record.value))
+    return record.offset, record.timestamp, key, value, headers
 
 
 def test_kafkas_tool_finds_in_ours_what_it_finds_in_the_brokers(

@@ -4,9 +4,9 @@ Ten million records of 100 bytes, of a million keys in random order: nine of ten
 is timed from call to return: everything is read twice, checked, copied, synced and swapped in.
 
 Then once more, in another log, while a process appends to the same partition (`send()`, `acks=1`,
-one thread, a tenth of a millisecond of lingering): its rate while compaction runs, over its rate
-just before. Memory is what the process has more at its peak than before, with Kafka's buffer of
-128 MiB for the keys; half of them fit into a map of a tenth of that, in more passes.
+one thread, a `flush()` every 200): its rate while compaction runs, over its rate just before.
+Memory is what the process has more at its peak than before, with Kafka's buffer of 128 MiB for
+the keys.
 
 What is fair: the records are on the disk before, since compaction would have to sync them first.
 """

@@ -37,6 +37,8 @@ _QUESTIONS = (
     "four_processes",
     "wake_up",
     "settings",
+    "compaction",
+    "retention",
     "async_clients",
     "first_record",
     "open_many",

@@ -237,7 +237,7 @@ def compaction(world: World) -> None:
     world.open()
     world.forget_producers()
     world.append(acks=1)
-    world.append(records=3, acks=1)
+    world.append(records=6, acks=1)
     world.compact()
     world.append(acks=1)
 

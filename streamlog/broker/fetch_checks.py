@@ -83,11 +83,6 @@ def decided_part(view: memoryview, state: PartitionState) -> memoryview:
     return view[:size]
 
 
-def codecs_of(view: memoryview) -> set[int]:
-    """The codecs of whole batches."""
-    return {batch.codec for batch in _batches(view)}
-
-
 def _batches(view: memoryview) -> Iterator[RecordBatch]:
     position = 0
     while position < len(view):

@@ -9,12 +9,11 @@ from streamlog.broker.fetch import FetchRequest, FetchResult, read_once
 from streamlog.broker.fetch_checks import (
     EpochEnd,
     check_leader_epoch,
-    codecs_of,
     decided_part,
     find_divergence,
 )
 from streamlog.errors import BrokerError, ClosedError, ForkedHandleError, StreamlogError
-from streamlog.listener.answers import UNSUPPORTED_COMPRESSION_TYPE, code_for
+from streamlog.listener.answers import UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION, code_for
 from streamlog.listener.fetch_sessions import FetchPlan, Wanted
 from streamlog.protocol import message
 
@@ -26,11 +25,10 @@ if TYPE_CHECKING:
 
 _BY_ID = 13
 _SESSIONS_SINCE = 7
-_ZSTD = 4
-_ZSTD_SINCE = 10
 _MOST_CURSORS = 10_000
 _READ_COMMITTED = 1
 
+_UNKNOWN = (UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID)
 _NOTHING = memoryview(b"")
 
 _response = message("FetchResponse")
@@ -183,9 +181,6 @@ def _finish(connection: Connection, request: Request, wanted: Wanted, result: Fe
     view, state = result.fetched.view, log.state()
     if request.body.isolation_level == _READ_COMMITTED:
         view = decided_part(view, state)
-    if request.version < _ZSTD_SINCE and _ZSTD in codecs_of(view):
-        text = f"zstd is not spoken in version {request.version} of Fetch"
-        return _failed(wanted, BrokerError(text, code=UNSUPPORTED_COMPRESSION_TYPE))
     return _Read(wanted, log, view, state, result.fetched.log_end)
 
 
@@ -234,7 +229,7 @@ def _describe(request: Request, read: _Read) -> Any:
             partition_index=read.wanted.partition,
             error_code=read.error_code,
             high_watermark=-1,
-            aborted_transactions=None,
+            aborted_transactions=[] if read.error_code in _UNKNOWN else None,
             records=b"",
         )
     described = _partition(

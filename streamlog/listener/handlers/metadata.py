@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
-from streamlog.errors import InvalidTopicError, StreamlogError, TopicExistsError
+from streamlog.errors import ClosedError, ForkedHandleError, InvalidTopicError, StreamlogError
 from streamlog.listener.answers import (
     INVALID_REQUEST,
     INVALID_TOPIC_EXCEPTION,
+    TOPIC_ALREADY_EXISTS,
     UNKNOWN_TOPIC_ID,
     UNKNOWN_TOPIC_OR_PARTITION,
-    code_for,
 )
-from streamlog.listener.handlers.topics import default_settings
+from streamlog.listener.handlers.topics import code_of_refusal, default_settings
 from streamlog.protocol import Uuid, message
 from streamlog.storage.names import INTERNAL_TOPICS, validate_topic_name
 from streamlog.types import NewTopic
@@ -83,11 +83,12 @@ def _create(endpoint: Endpoint, names: list[str]) -> dict[str, int]:
         topic = NewTopic(name, endpoint.config.num_partitions, default_settings(endpoint.config))
         try:
             endpoint.engine.create_topics([topic])
-        except TopicExistsError as error:
-            if error.context.get("nearest") is not None:  # collides with another's name
-                failures[name] = INVALID_TOPIC_EXCEPTION
+        except (ClosedError, ForkedHandleError):
+            raise
         except StreamlogError as error:
-            failures[name] = code_for(error)
+            code = code_of_refusal(error)
+            if code != TOPIC_ALREADY_EXISTS:  # somebody else was quicker
+                failures[name] = code
     return failures
 
 

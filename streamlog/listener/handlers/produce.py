@@ -10,7 +10,9 @@ from streamlog.broker.produced import append_produced, needs_sync
 from streamlog.errors import (
     ClosedError,
     ForkedHandleError,
+    InvalidProducerEpochError,
     InvalidRecordError,
+    OutOfOrderSequenceError,
     ProtocolError,
     StreamlogError,
 )
@@ -186,7 +188,7 @@ def _answer(request: Request, written: list[_Written], now_ms: int) -> Any:
                 name=topic.name,
                 topic_id=topic.topic_id,
                 partition_responses=[
-                    _describe(data.index, next(results), now_ms) for data in topic.partition_data
+                    _describe(data, next(results), now_ms) for data in topic.partition_data
                 ],
             )
             for topic in request.body.topic_data
@@ -194,13 +196,14 @@ def _answer(request: Request, written: list[_Written], now_ms: int) -> Any:
     )
 
 
-def _describe(index: int, written: _Written, now_ms: int) -> Any:
+def _describe(data: Any, written: _Written, now_ms: int) -> Any:
     log, outcome, error = written
     if error is not None:
         return _partition(
-            index=index,
+            index=data.index,
             error_code=code_for(error),
             base_offset=-1,
+            log_start_offset=_log_start(log, error),
             record_errors=[
                 _record_error(place, text_of(error)) for place in error.context.get("records", ())
             ],
@@ -208,10 +211,26 @@ def _describe(index: int, written: _Written, now_ms: int) -> Any:
         )
     assert log is not None
     assert outcome is not None
-    by_broker = log.config.message_timestamp_type == "LogAppendTime"
     return _partition(
-        index=index,
+        index=data.index,
         base_offset=outcome.base_offset,
-        log_append_time_ms=now_ms if by_broker else -1,
+        log_append_time_ms=_append_time(data, log, outcome, now_ms),
         log_start_offset=log.log_start,
     )
+
+
+def _log_start(log: PartitionLog | None, error: StreamlogError) -> int:
+    """Where the log begins, where Kafka says so: it had looked at the log, or at the records."""
+    looked = isinstance(error, (OutOfOrderSequenceError, InvalidProducerEpochError))
+    if log is None or not (looked or error.context.get("records")):
+        return -1
+    return log.log_start
+
+
+def _append_time(data: Any, log: PartitionLog, outcome: AppendOutcome, now_ms: int) -> int:
+    """The time that the broker gave; of a duplicate, that of its batch, whoever gave it."""
+    if log.config.message_timestamp_type == "LogAppendTime":
+        return now_ms
+    if outcome.duplicate:
+        return int(layout.INT64.unpack_from(data.records, layout.MAX_TIMESTAMP_AT)[0])
+    return -1

@@ -6,13 +6,20 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streamlog.config.topic_settings import TOPIC_SETTINGS
-from streamlog.errors import BrokerError, ClosedError, ForkedHandleError, StreamlogError
+from streamlog.errors import (
+    BrokerError,
+    ClosedError,
+    ForkedHandleError,
+    StreamlogError,
+    TopicExistsError,
+)
 from streamlog.listener.answers import (
     INVALID_CONFIG,
     INVALID_PARTITIONS,
     INVALID_REPLICA_ASSIGNMENT,
     INVALID_REPLICATION_FACTOR,
     INVALID_REQUEST,
+    INVALID_TOPIC_EXCEPTION,
     TOPIC_DELETION_DISABLED,
     UNKNOWN_TOPIC_ID,
     code_for,
@@ -80,10 +87,20 @@ def _create_topics(endpoint: Endpoint, request: Request) -> Any:
         except StreamlogError as error:
             results.append(
                 _created_topic(
-                    name=name, error_code=code_for(error), error_message=text_of(error), configs=[]
+                    name=name,
+                    error_code=code_of_refusal(error),
+                    error_message=text_of(error),
+                    configs=[],
                 )
             )
     return _created.Value(topics=results)
+
+
+def code_of_refusal(error: StreamlogError) -> int:
+    """Why a topic was not made: a name too like another's is not one that exists."""
+    if isinstance(error, TopicExistsError) and error.context.get("nearest") is not None:
+        return INVALID_TOPIC_EXCEPTION
+    return code_for(error)
 
 
 def _count(endpoint: Endpoint, topic: Any) -> int:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TOP_LEVEL = {"LICENSE", "README.md", "benchmarks", "examples", "pyproject.toml", "streamlog"}
 TOP_LEVEL |= {"tests"}
 
-SANS_IO = ("streamlog/record/", "streamlog/protocol/")
+SANS_IO = ("streamlog/record/", "streamlog/protocol/", "streamlog/coordinator/")
 WORLD = frozenset(
     "asyncio fcntl libc.stdio mmap multiprocessing os pathlib posix random select selectors signal"
     " socket subprocess threading time".split()

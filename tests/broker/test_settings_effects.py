@@ -21,9 +21,15 @@ from streamlog.record.kernel import RecordBatch
 from streamlog.storage.filesystem import Filesystem
 from streamlog.storage.partition_log import PartitionLog
 from streamlog.testing.clock import ManualClock
-from tests.broker.conftest import append, batch, read
+from tests.broker.conftest import OpenEngine, append, batch, read
 
 DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def engine(open_engine: OpenEngine) -> Engine:
+    """Nothing happens by itself: a housekeeper would roll what is to be compacted in time."""
+    return open_engine(settings={"housekeeping": False})
 
 
 class Story:

@@ -61,7 +61,7 @@ def dying_compactor(pipe: int, path: str, step: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def compactor(pipe: int, path: str) -> None:
+def endless_compactor(pipe: int, path: str) -> None:
     """Compact over and over, by a map that is too small for one pass, until killed."""
     with streamlog.open(path, housekeeping=False, log_cleaner_dedupe_buffer_size=24 * 60) as log:
         while True:

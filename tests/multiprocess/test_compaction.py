@@ -14,7 +14,7 @@ from streamlog.storage import log_reader
 from streamlog.storage.filesystem import OS_FILESYSTEM
 from streamlog.storage.verification import verify_directory
 from tests.multiprocess.compacting import TOPIC, check, compact, create, fill
-from tests.multiprocess.nursery import Nursery
+from tests.multiprocess.nursery import Child, Nursery
 from tests.multiprocess.values import ENDED, split_reports
 
 MOST_STEPS = 600
@@ -87,15 +87,15 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def compacted_meanwhile(nursery: Nursery, path: str) -> Iterator[streamlog.StreamLog]:
-    """A log that another process compacts over and over; in the end everything is."""
+def compacted_meanwhile(nursery: Nursery, path: str) -> Iterator[tuple[streamlog.StreamLog, Child]]:
+    """A log, and another process that compacts it over and over; in the end everything is."""
     with streamlog.open(path, housekeeping=False) as log:
         create(log, 20_000)  # few enough for readers to have all of them open
         fill(log, FOR_EVER, FOR_EVER)
-        child = nursery.start("compactor", path=path)
+        child = nursery.start("endless_compactor", path=path)
         assert child.read()
         try:
-            yield log
+            yield log, child
         finally:
             child.kill()
         compact(log)
@@ -103,13 +103,25 @@ def compacted_meanwhile(nursery: Nursery, path: str) -> Iterator[streamlog.Strea
     no_findings(path)
 
 
-def read_and_write(log: streamlog.StreamLog, rounds: int = ROUNDS) -> None:
-    """What survives is read, once and in order, by whoever comes and by who was there."""
+def wait_for_compaction(child: Child, end: int) -> None:
+    """Until the other process has compacted all that is before `end`."""
+    while not any(report.offset >= end for report in split_reports(child.read())):
+        pass
+
+
+def read_and_write(
+    log: streamlog.StreamLog, rounds: int = ROUNDS, then: Callable[[int], None] = lambda _: None
+) -> None:
+    """What survives is read, once and in order, by whoever comes and by who was there.
+
+    `then` is called with the log's end when there is more to read.
+    """
     with log.consumer(TOPIC, auto_offset_reset="earliest") as consumer:
         latest: dict[int, int] = {}
         for number in range(1, rounds + 1):
             end = FOR_EVER + 700 * number
             fill(log, 700, 400)
+            then(end)
             expected = {key: key for key in range(FOR_EVER)}
             expected |= {offset % 400: offset for offset in range(end - 400, end)}
             assert check(log.read(TOPIC)) == expected
@@ -126,16 +138,16 @@ def read_and_write(log: streamlog.StreamLog, rounds: int = ROUNDS) -> None:
 def test_readers_and_writers_do_not_notice_another_process_that_compacts(
     nursery: Nursery, memory_path: Path
 ) -> None:
-    with compacted_meanwhile(nursery, str(memory_path / "log")) as log:
+    with compacted_meanwhile(nursery, str(memory_path / "log")) as (log, _):
         read_and_write(log)
 
 
 def test_a_reader_that_takes_former_files_for_the_new_ones_is_caught(
     nursery: Nursery, memory_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with compacted_meanwhile(nursery, str(memory_path / "log")) as log:
+    with compacted_meanwhile(nursery, str(memory_path / "log")) as (log, child):
         monkeypatch.setattr(log_reader, "files_of", lambda _: (0, 0))
         with pytest.raises((AssertionError, streamlog.StreamlogError)):
-            read_and_write(log, rounds=100)
+            read_and_write(log, rounds=50, then=lambda end: wait_for_compaction(child, end))
         monkeypatch.undo()
         log.engine().partition(TOPIC, 0)._reader.close()

@@ -127,6 +127,7 @@ class Folder:
         synced: SyncedEnd | None = None,
         slot_state: PartitionState | None = None,
         config: TopicConfig = CONFIG,
+        cleaner_offset: int = 0,
         filesystem=OS_FILESYSTEM,
     ) -> PartitionRecovery:
         return recover_partition(
@@ -140,6 +141,7 @@ class Folder:
             synced=synced,
             slot_state=slot_state,
             config=config,
+            cleaner_offset=cleaner_offset,
             now_ms=NOW,
         )
 

@@ -118,9 +118,18 @@ class TestTorn:
         folder.append_many(3)
         folder.roll(folder.next_offset + 50)
         folder.append(offset=folder.next_offset + 60)
-        found = folder.recover(config=COMPACTED)
+        found = folder.recover(config=COMPACTED, cleaner_offset=folder.next_offset)
         assert found.state.log_end == folder.next_offset
         assert not found.lost_tail
+
+    def test_gaps_behind_what_was_compacted_are_what_a_crash_left(self, folder):
+        folder.append_many(3)
+        end = folder.next_offset
+        folder.roll(end + 50)
+        folder.append(offset=end + 60)
+        found = folder.recover(config=COMPACTED, cleaner_offset=end)
+        assert found.state.log_end == end
+        assert found.lost_tail
 
     def test_the_second_crash_at_one_place_keeps_both_tails(self, folder):
         folder.append_many(3)

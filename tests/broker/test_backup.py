@@ -1,9 +1,8 @@
-"""A backup is the log as it was: what is in it, what it shares, where it may go."""
+"""A backup is the log as it was: what is in it, what it shares."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -12,71 +11,20 @@ from typing import Any
 import pytest
 
 import streamlog
-from streamlog.errors import (
-    BackupDestinationError,
-    ClosedError,
-    ConfigError,
-    DirectoryInUseError,
-    LockTimeoutError,
-    ReadOnlyError,
-)
-from streamlog.storage.filesystem import OS_FILESYSTEM, Filesystem
-from streamlog.storage.names import STREAMLOG_LOCKS
-from streamlog.storage.structure import structure_lock
-from streamlog.storage.verification import verify_directory
+from streamlog.storage.filesystem import Filesystem
 from streamlog.types import TopicPartition
-
-SMALL: dict[str, Any] = {"internal_segment_bytes": 1000, "index_interval_bytes": 300}
-PLACE = TopicPartition("orders", 0)
+from tests.broker.backup_stage import PLACE, SMALL, contents, errors, fill, inode, open_orders
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[streamlog.StreamLog]:
-    """Some segments in `orders-0` and `orders-1`, one record in `plain`, none in `empty`."""
-    with streamlog.open(tmp_path / "log") as opened:
-        opened.create_topic("orders", partitions=2, **SMALL)
-        opened.create_topic("plain", compression_type="zstd")
-        opened.create_topic("empty")
-        fill(opened, 30)
+    with open_orders(tmp_path / "log") as opened:
         yield opened
-
-
-def fill(log: streamlog.StreamLog, count: int, partition: int | None = None) -> None:
-    with log.producer(enable_idempotence=True) as producer:
-        for number in range(count):
-            place = number % 2 if partition is None else partition
-            producer.send("orders", b"%d/" % number + b"x" * 200, partition=place)
-            if number % 4 == 3:
-                producer.flush()
-        producer.send("plain", b"one").result()
 
 
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
     return tmp_path / "backup"
-
-
-def contents(log: streamlog.StreamLog) -> dict[str, list[tuple[int, bytes | None]]]:
-    found: dict[str, list[tuple[int, bytes | None]]] = {}
-    for name, topic in log.topics().items():
-        for partition in range(topic.partitions):
-            records = log.read(
-                name,
-                partition,
-                log.admin.list_offsets(
-                    {TopicPartition(name, partition): streamlog.OffsetSpec.EARLIEST}
-                )[TopicPartition(name, partition)].offset,
-            )
-            found[f"{name}-{partition}"] = [(one.offset, one.value) for one in records]
-    return found
-
-
-def errors(path: Path) -> list[str]:
-    return [str(found) for found in verify_directory(OS_FILESYSTEM, str(path))]
-
-
-def inode(path: Path) -> int:
-    return path.stat().st_ino
 
 
 # -------------------------------------------------------------------- what is in it
@@ -305,151 +253,3 @@ def test_without_an_exchange_of_names_two_renames_serve(
     report = log.backup(target)
     assert report.segments_linked > 4
     assert sorted(each.name for each in target.parent.iterdir()) == ["backup", "log"]
-
-
-# -------------------------------------------------------------------- where it may go
-
-
-@pytest.mark.parametrize("where", [".", "inside", "orders-0/inside", ".."])
-def test_a_backup_and_its_log_lie_apart(log: streamlog.StreamLog, where: str) -> None:
-    before = sorted(Path(log.path).parent.rglob("*"))
-    with pytest.raises(BackupDestinationError):
-        log.backup(Path(log.path) / where)
-    assert sorted(Path(log.path).parent.rglob("*")) == before
-
-
-def make_file(target: Path) -> None:
-    target.write_text("x")
-
-
-def make_other_directory(target: Path) -> None:
-    target.mkdir()
-    (target / "letter.txt").write_text("x")
-
-
-def make_other_log(target: Path) -> None:
-    streamlog.open(target).close()
-
-
-def make_other_backup(target: Path) -> None:
-    with streamlog.open(":memory:") as other:
-        other.backup(target)
-
-
-def make_copy(target: Path) -> None:
-    shutil.copytree(target.parent / "log", target)
-
-
-@pytest.mark.parametrize(
-    "make", [make_file, make_other_directory, make_other_log, make_other_backup, make_copy]
-)
-def test_what_is_something_else_is_left_alone(
-    log: streamlog.StreamLog, target: Path, make: Any
-) -> None:
-    make(target)
-    before = files_of(target)
-    with pytest.raises(BackupDestinationError) as raised:
-        log.backup(target)
-    assert raised.value.path == str(target)
-    assert files_of(target) == before
-    assert not target.with_name("backup.new").exists()
-
-
-def files_of(path: Path) -> dict[str, bytes]:
-    if path.is_file():
-        return {"": path.read_bytes()}
-    return {str(each): each.read_bytes() for each in path.rglob("*") if each.is_file()}
-
-
-def test_a_backup_that_has_records_of_its_own_is_left_alone(
-    log: streamlog.StreamLog, target: Path
-) -> None:
-    log.backup(target)
-    with streamlog.open(target) as copy:
-        fill(copy, 1)
-    with pytest.raises(BackupDestinationError, match="opened and changed"):
-        log.backup(target)
-    (target / STREAMLOG_LOCKS).unlink()
-    with pytest.raises(BackupDestinationError, match="opened and changed"):
-        log.backup(target)
-
-
-def test_a_backup_to_which_something_was_added_is_left_alone(
-    log: streamlog.StreamLog, target: Path
-) -> None:
-    log.backup(target)
-    (target / "notes.txt").write_text("x")
-    with pytest.raises(BackupDestinationError, match=r"notes\.txt"):
-        log.backup(target)
-    assert (target / "notes.txt").read_text() == "x"
-
-
-@pytest.mark.parametrize("manifest", [b"", b"{}", b'{"format": 2}', b"\xff"])
-def test_a_manifest_that_makes_no_sense_is_not_believed(
-    log: streamlog.StreamLog, target: Path, manifest: bytes
-) -> None:
-    log.backup(target)
-    (target / "streamlog.backup").write_bytes(manifest)
-    with pytest.raises(BackupDestinationError, match=r"streamlog\.backup"):
-        log.backup(target)
-
-
-@pytest.mark.parametrize("read_only", [True, False])
-def test_a_backup_that_is_open_is_left_alone(
-    log: streamlog.StreamLog, target: Path, read_only: bool
-) -> None:
-    log.backup(target)
-    with streamlog.open(target, read_only=read_only) as copy:
-        with pytest.raises(DirectoryInUseError):
-            log.backup(target)
-        assert contents(copy) == contents(log)
-    log.backup(target)
-
-
-def test_an_empty_directory_is_a_place(log: streamlog.StreamLog, target: Path) -> None:
-    target.mkdir()
-    log.backup(target)
-    log.backup(target.parent / "new" / "deep" / "backup")
-    assert errors(target) == []
-    assert errors(target.parent / "new" / "deep" / "backup") == []
-
-
-def test_who_may_not_back_up(log: streamlog.StreamLog, target: Path) -> None:
-    with pytest.raises(ConfigError):
-        log.backup("")
-    path = log.path
-    log.close()
-    with pytest.raises(ClosedError):
-        log.backup(target)
-    with streamlog.open(path, read_only=True) as reader, pytest.raises(ReadOnlyError):
-        reader.backup(target)
-    assert not target.exists()
-
-
-def test_whoever_holds_a_partition_is_waited_for(log: streamlog.StreamLog, target: Path) -> None:
-    log.close()
-    log = streamlog.open(log.path, lock_timeout_ms=200)
-    held = log.engine().partition("orders", 1)
-    for hold in (structure_lock(held), held.locked()):
-        with hold, pytest.raises(LockTimeoutError) as raised:
-            log.backup(target)
-        assert (raised.value.topic, raised.value.partition) == ("orders", 1)
-        assert raised.value.pid == os.getpid()
-    assert sorted(each.name for each in target.parent.iterdir()) == ["log"]
-    log.backup(target)
-    log.close()
-
-
-def test_progress_ends_at_the_whole(log: streamlog.StreamLog, target: Path) -> None:
-    told: list[tuple[int, int]] = []
-    report = log.backup(target, progress=lambda *now: told.append(now))
-    assert told == sorted(told)
-    assert told[-1][0] == told[-1][1] >= report.bytes_linked
-
-    def interrupt(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        log.backup(target, progress=interrupt)
-    assert sorted(each.name for each in target.parent.iterdir()) == ["backup", "log"]
-    assert errors(target) == []

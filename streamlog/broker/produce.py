@@ -6,7 +6,6 @@ the interpreter happens before the partition's lock is taken (facts 2.5).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from streamlog.config.settings import LONG_MAX
@@ -67,18 +66,18 @@ def prepare(
     config = log.config
     from_producer = False
     recoded: list[bytearray | memoryview] | None = None
-    position = 0
-    for batch in _walk(batches):
-        _check_size(log, batch.size, config)
-        _check_header(log, batch, config, now_ms)
-        _check_records(log, batch, config, now_ms, survey)
+    position, length = 0, len(batches)
+    while position < length:
+        batch = RecordBatch(batches, position)
+        _check(log, batch, config, now_ms, survey)
         from_producer = from_producer or batch.producer_id >= 0
         codec = _CODECS.get(config.compression_type, batch.codec)
         if codec != batch.codec:
             if recoded is None:
                 recoded = [batches[:position]]
             recoded.append(_recode(log, batch, codec, config))
-            _check_size(log, len(recoded[-1]), config)
+            if len(recoded[-1]) > config.max_batch_bytes:
+                raise _too_large(log, len(recoded[-1]), config)
         elif recoded is not None:
             recoded.append(bytearray(batch.view))
         position += batch.size
@@ -101,61 +100,40 @@ def is_flush_due(log: PartitionLog, outcome: AppendOutcome) -> bool:
     return limit != LONG_MAX and outcome.log_end - log.synced_end >= limit
 
 
-def _walk(batches: bytearray | memoryview) -> Iterator[RecordBatch]:
-    position = 0
-    while position < len(batches):
-        batch = RecordBatch(batches, position)
-        position += batch.size
-        yield batch
-
-
-def _check_size(log: PartitionLog, size: int, config: TopicConfig) -> None:
-    limit = config.max_batch_bytes
-    if size > limit:
-        raise RecordTooLargeError(
-            f"a batch of {size} bytes is more than {log.topic!r} takes ({limit}); make "
-            "batches smaller, or raise the topic's max_message_bytes",
-            topic=log.topic,
-            partition=log.partition,
-            size=size,
-            limit=limit,
-        )
-
-
-def _check_header(log: PartitionLog, batch: RecordBatch, config: TopicConfig, now_ms: int) -> None:
-    """What the header says of all records."""
-    if batch.is_control:
-        raise InvalidRecordError(
-            "control batches are written by coordinators only",
-            topic=log.topic,
-            partition=log.partition,
-        )
-    if config.message_timestamp_type != "CreateTime":
-        return
-    if batch.timestamp_type != TimestampType.CREATE_TIME:
-        raise _bad_timestamp(log, batch.max_timestamp, "carries the log's time, not its own")
-    if batch.max_timestamp - now_ms > config.message_timestamp_after_max_ms:
-        limit = config.message_timestamp_after_max_ms
-        why = f"is more than message_timestamp_after_max_ms={limit} after now"
-        raise _bad_timestamp(log, batch.max_timestamp, why)
-
-
-def _check_records(
+def _check(
     log: PartitionLog,
     batch: RecordBatch,
     config: TopicConfig,
     now_ms: int,
     survey: RecordSurvey | None,
 ) -> None:
-    """What only the records know; they are gone through where the topic asks for it."""
+    """What the header says of all records; the records where the topic asks for that."""
+    if batch.size > config.max_batch_bytes:
+        raise _too_large(log, batch.size, config)
+    if batch.is_control:
+        raise InvalidRecordError(
+            "control batches are written by coordinators only",
+            topic=log.topic,
+            partition=log.partition,
+        )
     oldest = None
     if config.message_timestamp_type == "CreateTime":
+        if batch.timestamp_type != TimestampType.CREATE_TIME:
+            raise _bad_timestamp(log, batch.max_timestamp, "carries the log's time, not its own")
+        limit = config.message_timestamp_after_max_ms
+        if batch.max_timestamp - now_ms > limit:
+            why = f"is more than message_timestamp_after_max_ms={limit} after now"
+            raise _bad_timestamp(log, batch.max_timestamp, why)
         limit = config.message_timestamp_before_max_ms
         oldest = None if limit == LONG_MAX else now_ms - limit
-    if oldest is None and not config.is_compacted:
-        return
-    if survey is None:
-        survey = survey_records(batch)
+    if oldest is not None or config.is_compacted:
+        _check_records(log, oldest, config, survey_records(batch) if survey is None else survey)
+
+
+def _check_records(
+    log: PartitionLog, oldest: int | None, config: TopicConfig, survey: RecordSurvey
+) -> None:
+    """What only the records know."""
     smallest = survey.smallest_timestamp
     if oldest is not None and NO_TIMESTAMP != smallest < oldest:
         why = "is older than message_timestamp_before_max_ms allows"
@@ -168,6 +146,18 @@ def _check_records(
             partition=log.partition,
             record=survey.first_keyless,
         )
+
+
+def _too_large(log: PartitionLog, size: int, config: TopicConfig) -> RecordTooLargeError:
+    limit = config.max_batch_bytes
+    return RecordTooLargeError(
+        f"a batch of {size} bytes is more than {log.topic!r} takes ({limit}); make "
+        "batches smaller, or raise the topic's max_message_bytes",
+        topic=log.topic,
+        partition=log.partition,
+        size=size,
+        limit=limit,
+    )
 
 
 def _bad_timestamp(log: PartitionLog, timestamp: int, why: str) -> InvalidTimestampError:

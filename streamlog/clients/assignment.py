@@ -27,6 +27,9 @@ class Assignment:
         self._engine = engine
         self._auto_offset_reset = auto_offset_reset
         self._subscription: Subscription | None = None
+        self._published_end = (
+            engine.metadata_end if engine.looks_at_files else engine.metadata.published_end
+        )
         self._metadata_end = -1
         self.table = PositionTable()
 
@@ -44,7 +47,7 @@ class Assignment:
 
     def is_stale(self) -> bool:
         """Whether the metadata changed since; one load when it did not."""
-        return self._engine.metadata_end() != self._metadata_end
+        return self._published_end() != self._metadata_end
 
     def refresh(self) -> Flow[None]:
         """Take over what changed: new partitions and topics, deleted ones, leader epochs."""

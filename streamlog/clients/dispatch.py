@@ -89,9 +89,10 @@ class Dispatcher(KnownTopics):
 
     def _refresh(self, wait: bool) -> None:
         """As `refresh_targets`; without `wait`, `WouldWait` where that has to look anything up."""
-        if not wait and self._metadata_end() != self._metadata_version:
-            raise WouldWait
-        self.refresh_targets()
+        if self._metadata_end() != self._metadata_version:
+            if not wait:
+                raise WouldWait
+            self.refresh_targets()
 
     def _drained(self, queue: PartitionQueue) -> Call:
         """What a flow yields to have written what is sealed in `queue`."""
@@ -225,7 +226,7 @@ class Dispatcher(KnownTopics):
 
         A run that is refused falls apart: each batch by itself then has its own error.
         """
-        if queue.run is None:
+        if queue.run is None and len(queue.sealed) > 1:
             queue.run = gather(queue)
         run = queue.run
         if run is None:

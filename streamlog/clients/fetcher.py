@@ -167,7 +167,7 @@ class Fetcher:
             bell = self._engine.bell()
             if self._guard.closed:
                 return None
-            fetch = yield from self._find()
+            fetch = self._appended() or (yield from self._find())
             if fetch is not None:
                 return fetch
             wait = self._longest_wait(deadline)
@@ -193,6 +193,42 @@ class Fetcher:
         if self._guard.closed or self.assignment.is_stale():
             return True
         return self._engine.find_ready(self.table.slots, self.table.offsets, 0) >= 0
+
+    def _appended(self) -> Fetch | None:
+        """What `_find` would find, where all was read to its end before: what was just appended.
+
+        It is in memory, so nothing has to be waited for. None where it takes more to tell.
+        """
+        assignment = self.assignment
+        if not self._is_caught_up or self._config.fetch_min_bytes > 1:
+            return None
+        if self._engine.looks_at_files or assignment.is_stale():
+            return None
+        table = assignment.table
+        index = self._engine.find_ready(table.slots, table.offsets, self._last + 1)
+        cursor = self._cursors.get(index)
+        if cursor is None or table.unchecked or cursor.offset != table.offsets[index]:
+            return None
+        (topic, number), _, log, _ = table.partitions[index]
+        fetched = log.fetch_appended(self._fetch_bytes, cursor)
+        if fetched is None:
+            return None
+        self._last = self._loaded = index
+        return self._taken(fetched, topic, number, index, cursor.offset)
+
+    def _taken(self, fetched: Fetched, topic: str, number: int, index: int, offset: int) -> Fetch:
+        """What a partition gave, for the stream; where it goes on is noted."""
+        self._is_caught_up = self._is_caught_up and fetched.next_offset >= fetched.log_end
+        if fetched.cursor is not None:
+            self._cursors[index] = fetched.cursor
+        return Fetch(
+            fetched.view,
+            topic,
+            number,
+            offset,
+            file=fetched.file,
+            file_position=fetched.position,
+        )
 
     def _find(self) -> Flow[Fetch | None]:
         """The next data that is there now."""
@@ -225,17 +261,7 @@ class Fetcher:
                 yield from self.assignment.check(index)
         if len(fetched.view) == 0:
             return None
-        self._is_caught_up = self._is_caught_up and fetched.next_offset >= fetched.log_end
-        if fetched.cursor is not None:
-            self._cursors[index] = fetched.cursor
-        return Fetch(
-            fetched.view,
-            topic,
-            number,
-            offset,
-            file=fetched.file,
-            file_position=fetched.position,
-        )
+        return self._taken(fetched, topic, number, index, offset)
 
     def _is_enough(self) -> Flow[bool]:
         """Whether `fetch_min_bytes` are there in all partitions, or were waited for long enough."""

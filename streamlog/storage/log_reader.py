@@ -12,13 +12,13 @@ import contextlib
 import errno
 import threading
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streamlog.errors import CorruptDirectoryError, OffsetOutOfRangeError
 from streamlog.storage.folder import list_bases
 from streamlog.storage.segment import LogSegment
 from streamlog.storage.structure import same_segments
-from streamlog.storage.system import whole_batches
+from streamlog.storage.system import appended, whole_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -247,6 +247,27 @@ class LogReader:
         limit, index_size = self.limits(bases[at], segment, state)
         position = segment.find_batch(offset, limit, index_size)
         return self._read(state, bases[at], position, bases[at], offset, max_bytes)
+
+    def fetch_appended(
+        self, slots: Any, slot: int, max_bytes: int, cursor: FetchCursor
+    ) -> Fetched | None:
+        """What `fetch` would return at `cursor`, where that lies in the active segment's map.
+
+        For who waited at the log's end: one compiled call. None where it takes more to tell.
+        """
+        segment = self._segments.get((cursor.segment, cursor.files))
+        mapped = None if segment is None else segment.map
+        if segment is None or mapped is None:
+            return None
+        try:
+            found = appended(slots, slot, mapped, cursor, max_bytes, self.has_gaps)
+        except OSError:
+            return None  # met again, and named, by `fetch`
+        if found is None:
+            return None
+        view, next_offset, log_end, position = found
+        after = FetchCursor(next_offset, cursor.segment, position, cursor.files)
+        return Fetched(view, next_offset, log_end, after, segment.path, cursor.position)
 
     def _read(
         self,

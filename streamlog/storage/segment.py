@@ -27,7 +27,7 @@ from streamlog.storage.segment_file import SegmentFile
 from streamlog.types import OffsetAndTimestamp
 
 if TYPE_CHECKING:
-    from streamlog.storage.filesystem import Filesystem
+    from streamlog.storage.filesystem import Filesystem, ReadMap
 
 _WALK_WINDOW: Final = 8192
 _PROOF_ATTEMPTS: Final = 3
@@ -96,6 +96,11 @@ class LogSegment:
     def reaches(self, end: int) -> bool:
         """Whether bytes up to `end` can be read: the `.log` may have outgrown its map."""
         return self._log.reaches(end)
+
+    @property
+    def map(self) -> ReadMap | None:
+        """The `.log`'s map, while there is one."""
+        return self._log.map
 
     @property
     def descriptors(self) -> int:

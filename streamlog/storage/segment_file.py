@@ -71,6 +71,11 @@ class SegmentFile:
         return self._map is not None or self._held is not None
 
     @property
+    def map(self) -> ReadMap | None:
+        """The map itself, while there is one."""
+        return self._map
+
+    @property
     def is_mapped(self) -> bool:
         """Whether views are free: of the map itself, and not copies."""
         return self._map is not None

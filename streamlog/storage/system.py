@@ -26,12 +26,14 @@ if KERNEL == "compiled":
             raise
 
 if COMPILED:
+    appended = _fetch.appended
     whole_batches = _fetch.whole_batches
 else:
-    from streamlog.storage.whole_batches import whole_batches
+    from streamlog.storage.whole_batches import appended, whole_batches
 
 __all__ = [
     "COMPILED",
+    "appended",
     "can_share",
     "file_system_magic",
     "map_slots",

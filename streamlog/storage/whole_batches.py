@@ -1,8 +1,13 @@
-"""How much of a buffer is whole batches: the pure twin of `_fetch.whole_batches`."""
+"""How much of a buffer is whole batches: the pure twin of `_fetch`."""
 
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamlog.storage.filesystem import ReadMap
+    from streamlog.storage.log_reader import FetchCursor
 
 _HEADER = 61
 _PREFIX = struct.Struct(">qiib")  # base offset, length, leader epoch, magic
@@ -32,3 +37,15 @@ def whole_batches(view: memoryview, expected: int, wanted: int = -1) -> tuple[in
         expected = base_offset + last_delta + 1
         wanted = expected if wanted >= 0 else -1
     return position, expected
+
+
+def appended(
+    slots: Any,  # noqa: ARG001
+    slot: int,  # noqa: ARG001
+    mapped: ReadMap,  # noqa: ARG001
+    cursor: FetchCursor,  # noqa: ARG001
+    max_bytes: int,  # noqa: ARG001
+    has_gaps: bool,  # noqa: ARG001
+) -> tuple[memoryview, int, int, int] | None:
+    """None: without maps there is no shorter way than `LogReader.fetch`."""
+    return None

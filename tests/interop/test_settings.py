@@ -244,7 +244,7 @@ def test_a_brokers_settings_are_obeyed(
     theirs: tuple[Path, dict[str, dict[str, BrokerEntry]]], tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(theirs[0], tmp_path / "data"))
-    with streamlog.open(str(copy)) as log, log.producer(acks=1) as producer:
+    with streamlog.open(str(copy), read_only=False) as log, log.producer(acks=1) as producer:
         with pytest.raises(streamlog.errors.RecordTooLargeError, match="max_message_bytes=500000"):
             producer.send("plain", b"x" * 600_000, key=b"k")
         with pytest.raises(streamlog.errors.InvalidRecordError, match="compacted"):

@@ -13,6 +13,7 @@ Parts
   at a time;
 * `housekeeping`: whose turn it is to do `retention_round` and `cleaning_round` (compaction, at the
   rate that `throttle` allows), and when (`shared_timer`);
+* `groups`: the coordinators of groups on `__consumer_offsets`, with a page of its own;
 * `backup`: a copy of the directory at one instant, while others write (`backup_*`: its parts);
 * `produce`, `fetch`, `list_offsets`, `log_dirs`, `active_producers`: one file a path.
 

@@ -54,6 +54,7 @@ _OWN_FILES = frozenset(
         names.STREAMLOG_LOCKS,
         names.STREAMLOG_SHARED,
         names.STREAMLOG_BACKUP,
+        names.STREAMLOG_MEMBERS,
         "lost+found",  # the root of a file system of its own
     }
 )

@@ -22,7 +22,7 @@ from streamlog.storage.shared import (
     HEADER_RECOVERER,
     HEADER_STATE,
     LIVENESS_LOCKS,
-    MOST_PROCESSES,
+    LIVENESS_NUMBERS,
     STATE_LIVE,
     WORD,
 )
@@ -108,7 +108,7 @@ class DirectoryLock:
         """
         wait = _Wait(self._timeout_ms, self._clock)
         while (
-            self._filesystem.lock_holder(locks, LIVENESS_LOCKS, MOST_PROCESSES, exclusive=True)
+            self._filesystem.lock_holder(locks, LIVENESS_LOCKS, LIVENESS_NUMBERS, exclusive=True)
             is not None
         ):
             if wait.is_over(0):

@@ -5,6 +5,7 @@ recovering, closing                     what the first and the last one do
 metadata_log, metadata_image            topics and settings as they are
 topic_operations                        what is asked of topics: the other half of this class
 partitions                              logs by partition, under a descriptor budget
+groups                                  coordinators of groups, on `__consumer_offsets`
 registry                                one engine a directory and process; forks
 """
 
@@ -52,6 +53,7 @@ from streamlog.types import (
 if TYPE_CHECKING:
     from array import array
 
+    from streamlog.broker.groups.groups import Groups
     from streamlog.broker.housekeeping import Housekeeper
 
 
@@ -75,6 +77,7 @@ class Engine(TopicOperations):
         self._config = config
         self._closed = False
         self._housekeeper: Housekeeper | None = None
+        self._groups: Groups | None = None
         self._housekept = 0  # what was asked of it when it was last told
         self._factory = LogFactory(opening, config.lock_timeout_ms, self._files_open)
         self.partitions = OpenPartitions(
@@ -157,6 +160,8 @@ class Engine(TopicOperations):
         """
         if self._housekeeper is not None:
             self._housekeeper.close()
+        if self._groups is not None:
+            self._groups.close()
         self._factory.flush_timer.close()
         failure: StreamlogError | None = None
         try:
@@ -188,6 +193,8 @@ class Engine(TopicOperations):
         from streamlog.broker.fork import close_copies
 
         self.is_foreign = True
+        if self._groups is not None:
+            self._groups.forget_parent()
         opening = self._opening
         close_copies([opening.lock.descriptor, opening.locks_descriptor])
         for log in self.partitions.known():
@@ -240,6 +247,18 @@ class Engine(TopicOperations):
 
                 self._housekeeper = Housekeeper(self, self._config)
             return self._housekeeper
+
+    @property
+    def groups(self) -> Groups:
+        """The coordinators of groups; their thread runs once there is something to wait for."""
+        self.check_usable()
+        if self._groups is None:
+            with self.metadata.lock:
+                if self._groups is None:
+                    from streamlog.broker.groups.groups import Groups
+
+                    self._groups = Groups(self, self._config)
+        return self._groups
 
     def metadata_end(self) -> int:
         """Where the metadata log ends now: it moved when anything about topics changed."""

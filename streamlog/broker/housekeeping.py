@@ -8,6 +8,7 @@ as often as one would.
 
     retention    `log_retention_check_interval_ms`   topics that are not compacted
     cleaning     `log_cleaner_backoff_ms`            topics that are, and then retention of theirs
+    expiry       `offsets_retention_check_interval_ms`   committed offsets, where they expire
 
 What fails for one partition is logged and noted, and stops no other; it is passed over until the
 directory is opened again, or somebody does by hand what failed. A disk that is full, or somebody
@@ -71,6 +72,9 @@ class Housekeeper:
         self._cleaning = SharedTimer(
             slots, shared.HEADER_CLEANING_MS, config.log_cleaner_backoff_ms, clock
         )
+        self._expiry = SharedTimer(
+            slots, shared.HEADER_EXPIRY_MS, config.offsets_retention_check_interval_ms, clock
+        )
         self._cleaner = Cleaner(
             engine.metadata.log,
             config,
@@ -105,9 +109,12 @@ class Housekeeper:
     @property
     def _seconds_left(self) -> float:
         """Until the next round is due."""
+        timers = [self._retention]
         if self._engine.metadata.image.cleanup & COMPACTION:
-            return min(self._retention.seconds_left, self._cleaning.seconds_left)
-        return self._retention.seconds_left
+            timers.append(self._cleaning)
+        if self._config.offsets_retention_minutes is not None:
+            timers.append(self._expiry)
+        return min(timer.seconds_left for timer in timers)
 
     def _run(self) -> None:
         pause = 0.0
@@ -142,7 +149,21 @@ class Housekeeper:
                 if self._cleaning.seconds_left == 0:
                     self._clean(now_ms)
                     self._cleaning.restart()
+                if (
+                    self._config.offsets_retention_minutes is not None
+                    and self._expiry.seconds_left == 0
+                ):
+                    self._expire_offsets()
+                    self._expiry.restart()
         return is_mine
+
+    def _expire_offsets(self) -> None:
+        try:
+            self._engine.groups.expire_offsets()
+        except StreamlogError as error:  # tried again at the next look
+            import logging
+
+            logging.getLogger("streamlog").warning("committed offsets have to wait: %s", error)
 
     def _clean(self, now_ms: int) -> None:
         """A round of Kafka's cleaner: compaction of all that is due, and then retention."""

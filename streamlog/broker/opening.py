@@ -16,7 +16,7 @@ import msgspec
 from streamlog.broker.directory import Place, identify, read_or_make_identity, write_format
 from streamlog.broker.directory_lock import DirectoryLock, ReaderLock, removed_by_hand
 from streamlog.broker.parallel import THREADS
-from streamlog.errors import DirectoryInUseError, LockTimeoutError
+from streamlog.errors import DirectoryInUseError
 from streamlog.storage import file_systems, names, shared
 from streamlog.storage.format_number import FORMAT
 from streamlog.storage.properties import MetaProperties, read_meta_properties
@@ -125,7 +125,7 @@ def open_directory(
             _begin_recovery(opening)
         else:
             opening.meta = read_meta_properties(filesystem, place.path)
-        opening.liveness = _claim_liveness(filesystem, opening.locks_descriptor, place.path)
+        opening.liveness = _claim_liveness(filesystem, opening.locks_descriptor)
         return opening
     except BaseException:
         for descriptor in files:
@@ -237,11 +237,9 @@ def _new_shared_file(filesystem: Filesystem, path: str, mode: int) -> int:
     return descriptor
 
 
-def _claim_liveness(filesystem: Filesystem, descriptor: int, path: str) -> int:
-    """Lock the first free liveness byte for as long as this process has the directory open."""
-    for number in range(shared.MOST_PROCESSES):
+def _claim_liveness(filesystem: Filesystem, descriptor: int) -> int:
+    """Lock a liveness byte of this process's own for as long as it has the directory open."""
+    while True:
+        number = int.from_bytes(os.urandom(8), "big") % shared.LIVENESS_NUMBERS
         if filesystem.lock(descriptor, shared.LIVENESS_LOCKS + number, 1, exclusive=True):
             return number
-    raise LockTimeoutError(
-        f"{path} is open in {shared.MOST_PROCESSES} processes already", path=path, pid=0
-    )

@@ -24,6 +24,7 @@ from streamlog.types import NewTopic, PartitionCompaction, TopicDescription, Top
 
 if TYPE_CHECKING:
     from streamlog.broker.directory import Place
+    from streamlog.broker.groups.groups import Groups
     from streamlog.broker.housekeeping import Housekeeper
     from streamlog.broker.metadata_image import MetadataImage, TopicImage
     from streamlog.broker.metadata_log import MetadataLog
@@ -56,6 +57,10 @@ class TopicOperations:
 
     @property
     def housekeeper(self) -> Housekeeper:
+        raise NotImplementedError
+
+    @property
+    def groups(self) -> Groups:
         raise NotImplementedError
 
     # ---------------------------------------------------------------- described
@@ -156,7 +161,9 @@ class TopicOperations:
         of a partition: the topic is deleted, and its files go with the next lone opening.
         """
         self.check_writable()
-        failures = [self._remove(removed) for removed in topics.remove_topics(self.metadata, names)]
+        removed = topics.remove_topics(self.metadata, names)
+        failures = [self._remove(topic) for topic in removed]
+        self.groups.forget_topics(topic.name for topic in removed)
         for failure in filter(None, failures):
             raise failure
 

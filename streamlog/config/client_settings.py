@@ -72,6 +72,28 @@ OPEN_SETTINGS = SettingTable(
             "bytes that the cleaner reads and writes in a second, at most",
             1,
         ),
+        Setting(
+            "offsets_topic_num_partitions",
+            "int",
+            50,
+            "partitions of __consumer_offsets, for whose first use makes it",
+            1,
+            512,
+        ),
+        Setting(
+            "offsets_retention_minutes",
+            "int",
+            None,
+            "how long committed offsets that nobody uses are kept; None is for ever",
+            1,
+        ),
+        Setting(
+            "offsets_retention_check_interval_ms",
+            "long",
+            600_000,
+            "time between two looks for offsets that are kept no longer",
+            1,
+        ),
     ),
 )
 
@@ -173,6 +195,9 @@ class OpenConfig(msgspec.Struct, frozen=True, kw_only=True):
     log_cleaner_dedupe_buffer_size: int
     log_cleaner_io_buffer_load_factor: float
     log_cleaner_io_max_bytes_per_second: float
+    offsets_topic_num_partitions: int
+    offsets_retention_minutes: int | None
+    offsets_retention_check_interval_ms: int
 
     @classmethod
     def from_settings(cls, given: Mapping[str, object]) -> OpenConfig:

@@ -26,6 +26,7 @@ STREAMLOG_PROPERTIES = "streamlog.properties"
 STREAMLOG_LOCKS = "streamlog.locks"
 STREAMLOG_SHARED = "streamlog.shared"
 STREAMLOG_BACKUP = "streamlog.backup"
+STREAMLOG_MEMBERS = "streamlog.members"
 
 # Inside a partition's folder.
 LEADER_EPOCHS = "leader-epoch-checkpoint"
@@ -50,7 +51,8 @@ SEGMENT_SUFFIXES = (LOG, *INDEX_SUFFIXES)
 FOLDER_SUFFIXES = ("-delete", "-future", "-stray")
 
 METADATA_TOPIC = "__cluster_metadata"
-INTERNAL_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
+OFFSETS_TOPIC = "__consumer_offsets"
+INTERNAL_TOPICS = frozenset({OFFSETS_TOPIC, "__transaction_state", "__share_group_state"})
 
 MAX_TOPIC_LENGTH = 249
 _STEM_DIGITS = 20

@@ -45,6 +45,7 @@ HEADER_HOUSEKEEPER = 10  # pid of who did the last round of housekeeping, or is 
 HEADER_RETENTION_MS = 11  # when retention was last applied, monotonic; 0 for never
 HEADER_CLEANING_MS = 12  # when compacted topics were last cleaned, likewise
 HEADER_LOCKS_INODE = 13  # of the `streamlog.locks` that its processes lock
+HEADER_EXPIRY_MS = 14  # when committed offsets were last looked at for expiry, likewise
 BELL_BYTE = 128  # a 4-byte word, a futex
 WAITERS_BYTE = 132  # a 4-byte flag: somebody may be waiting on the bell
 
@@ -80,10 +81,12 @@ PARTITION_LOCKS = 0
 SYNC_LOCKS = 1 << 40
 HOUSEKEEPING_LOCK = 1 << 41
 CLOSING_LOCK = HOUSEKEEPING_LOCK + 1
+MEMBERS_LOCK = HOUSEKEEPING_LOCK + 2
 LIVENESS_LOCKS = 1 << 42
 STRUCTURE_LOCKS = 1 << 43
+COORDINATOR_LOCKS = 1 << 44
 
-MOST_PROCESSES = 4096
+LIVENESS_NUMBERS = 1 << 40  # drawn at random: no two processes have the same one, ever
 
 
 class PartitionState(NamedTuple):

@@ -71,7 +71,12 @@ class SharedState:
         words = self.map.words
         if _TWO_WORDS.pack(*words[shared.HEADER_BOOT_ID : shared.HEADER_BOOT_ID + 2]) != boot_id:
             # The monotonic clock has begun anew.
-            words[shared.HEADER_RETENTION_MS] = words[shared.HEADER_CLEANING_MS] = 0
+            for done in (
+                shared.HEADER_RETENTION_MS,
+                shared.HEADER_CLEANING_MS,
+                shared.HEADER_EXPIRY_MS,
+            ):
+                words[done] = 0
         words[shared.HEADER_MAGIC] = shared.MAGIC
         words[shared.HEADER_FORMAT] = FORMAT
         words[shared.HEADER_BOOT_ID], words[shared.HEADER_BOOT_ID + 1] = _TWO_WORDS.unpack(boot_id)

@@ -3,11 +3,45 @@
 appended behind a cursor (`LogReader.fetch` is).
 """
 
+from cpython.memoryview cimport PyMemoryView_FromObject
 from libc.stdint cimport int64_t
 
 from streamlog.storage._machine cimport sl_get32, sl_get64
 include "_slot.pxi"
-from streamlog.storage._system cimport SharedMap, load_acquire
+from streamlog.storage._system cimport ReadMap, SharedMap, load_acquire
+
+
+cdef int64_t walk(
+    const unsigned char* data, int64_t length, int64_t* expected, int64_t wanted
+) noexcept nogil:
+    """The bytes of the whole batches at the start of `data`; `expected` moves behind them."""
+    cdef int64_t position = 0, size, base_offset
+    cdef const unsigned char* at
+    cdef int last_delta
+    while length - position >= HEADER:
+        at = data + position
+        base_offset = sl_get64(at)
+        size = <int64_t> sl_get32(at + 8) + 12
+        last_delta = sl_get32(at + 23)
+        if size < HEADER or at[16] != 2 or base_offset < expected[0] or last_delta < 0:
+            break
+        if size > length - position:
+            break
+        if wanted >= 0 and (wanted < base_offset or wanted > base_offset + last_delta):
+            break
+        position += size
+        expected[0] = base_offset + last_delta + 1
+        if wanted >= 0:
+            wanted = expected[0]
+    return position
+
+
+def whole_batches(const unsigned char[::1] view, int64_t expected, int64_t wanted=-1):
+    """The bytes of the whole batches at the start of `view`, and the next offset."""
+    cdef int64_t length = 0
+    if view.shape[0]:
+        length = walk(&view[0], view.shape[0], &expected, wanted)
+    return length, expected
 
 
 def appended(slots, Py_ssize_t slot, mapped, cursor, int64_t max_bytes, bint has_gaps):
@@ -16,12 +50,14 @@ def appended(slots, Py_ssize_t slot, mapped, cursor, int64_t max_bytes, bint has
     segment, or more bytes, to tell, and where `slots` is no `SharedMap`.
     """
     cdef int64_t[STATE_WORDS] state
+    cdef int64_t sequence, offset, base, position, length, expected
     cdef int64_t* words
     cdef int64_t* copy
-    cdef int64_t sequence, offset, base, position, size, length, next_offset
+    cdef ReadMap read_map
     cdef int i
-    if not isinstance(slots, SharedMap):
+    if not isinstance(slots, SharedMap) or not isinstance(mapped, ReadMap):
         return None
+    read_map = <ReadMap> mapped
     words = (<SharedMap> slots).slot(slot)
     offset, base, position, files = cursor
     while True:
@@ -33,38 +69,17 @@ def appended(slots, Py_ssize_t slot, mapped, cursor, int64_t max_bytes, bint has
             break
     if base != state[BASE_OFFSET] or not state[LOG_START] <= offset < state[LOG_END]:
         return None
-    if files != (state[PATH_GENERATION], state[SWAP_GENERATION]):
+    if files[0] != state[PATH_GENERATION] or files[1] != state[SWAP_GENERATION]:
         return None
-    size = min(max_bytes, state[END_POSITION] - position)
-    if size <= 0 or state[END_POSITION] > <int64_t> mapped.length:
+    length = min(max_bytes, state[END_POSITION] - position)
+    if length <= 0 or state[END_POSITION] > <int64_t> read_map.length:
         return None
-    view = mapped.view(position, size)
-    length, next_offset = whole_batches(view, offset, -1 if has_gaps else offset)
+    read_map.make_resident(position, length)
+    expected = offset
+    length = walk(
+        <unsigned char*> read_map.base + position, length, &expected, -1 if has_gaps else offset
+    )
     if length == 0:
         return None
-    if length < size:
-        view = view[:length]
-    return view, next_offset, state[LOG_END], position + length
-
-
-cpdef whole_batches(const unsigned char[::1] view, int64_t expected, int64_t wanted=-1):
-    """The bytes of the whole batches at the start of `view`, and the next offset."""
-    cdef int64_t length = view.shape[0], position = 0, size, base_offset
-    cdef const unsigned char* at
-    cdef int last_delta
-    while length - position >= HEADER:
-        at = &view[position]
-        base_offset = sl_get64(at)
-        size = <int64_t> sl_get32(at + 8) + 12
-        last_delta = sl_get32(at + 23)
-        if size < HEADER or at[16] != 2 or base_offset < expected or last_delta < 0:
-            break
-        if size > length - position:
-            break
-        if wanted >= 0 and (wanted < base_offset or wanted > base_offset + last_delta):
-            break
-        position += size
-        expected = base_offset + last_delta + 1
-        if wanted >= 0:
-            wanted = expected
-    return position, expected
+    view = PyMemoryView_FromObject(read_map)[position:position + length]
+    return view, expected, state[LOG_END], position + length

@@ -10,6 +10,13 @@ cdef class SharedMap:
     cdef void ring(self) noexcept nogil
 
 
+cdef class ReadMap:
+    cdef char* base
+    cdef readonly size_t length
+    cdef bint tells_residence  # of a file that may not be written, the kernel says yes to all
+    cdef int make_resident(self, size_t position, size_t length) except -1
+
+
 cdef int64_t load_acquire(int64_t* word) noexcept nogil
 cdef void store_release(int64_t* word, int64_t value) noexcept nogil
 cdef int64_t monotonic_us() noexcept nogil

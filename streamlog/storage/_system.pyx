@@ -246,10 +246,6 @@ cdef class SharedMap:
 cdef class ReadMap:
     """A read-only map of a segment, made longer than the file so that it may grow under it."""
 
-    cdef char* base
-    cdef readonly size_t length
-    cdef bint tells_residence  # of a file that may not be written, the kernel says yes to all
-
     def __cinit__(self, int descriptor, size_t length):
         cdef void* address = mmap(NULL, length, PROT_READ, MAP_SHARED, descriptor, 0)
         if address == MAP_FAILED:
@@ -269,7 +265,7 @@ cdef class ReadMap:
 
     def view(self, size_t position, size_t length):
         """The bytes at `position`, made resident first; OSError where they cannot be read."""
-        self.populate(position, length)
+        self.make_resident(position, length)
         return PyMemoryView_FromObject(self)[position:position + length]
 
     def populate(self, size_t position, size_t length):
@@ -277,12 +273,15 @@ cdef class ReadMap:
 
         Walking pages that are there already costs six times what asking for them does.
         """
+        self.make_resident(position, length)
+
+    cdef int make_resident(self, size_t position, size_t length) except -1:
         cdef size_t first = position & ~(<size_t> PAGE - 1)
         cdef int failed = 0
         if position + length > self.length:
             raise ValueError(f"{position}+{length} is behind the map's end {self.length}")
         if length == 0:
-            return
+            return 0
         with nogil:
             if not self.tells_residence or not sl_is_resident(
                 self.base + first, position + length - first
@@ -293,6 +292,7 @@ cdef class ReadMap:
                         break
         if failed:
             raise OSError(failed, os.strerror(failed))
+        return 0
 
 
 def open_read_map(int descriptor, size_t length):

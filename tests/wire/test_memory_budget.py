@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from streamlog.listener.memory_budget import MemoryBudget
 
@@ -45,6 +46,10 @@ class Client:
         self.budget.give(self, REQUEST)
 
 
+def take_turn(turns: deque[Callable[[], object]]) -> None:
+    turns.popleft()()
+
+
 def test_all_get_their_answers_in_whatever_order_things_happen() -> None:
     for seed in range(300):
         source = random.Random(seed)
@@ -54,8 +59,7 @@ def test_all_get_their_answers_in_whatever_order_things_happen() -> None:
         while any(client.left for client in clients):
             possible: list[Callable[[], object]] = [c.receive for c in clients if c.may_receive]
             possible += [c.be_answered for c in clients if c.held == REQUEST]
-            if turns:
-                possible.append(lambda: turns.popleft()())
+            possible += [partial(take_turn, turns)] if turns else []
             assert possible, f"seed {seed}: nobody may read, and nothing is being answered"
             source.choice(possible)()
         assert budget.used == 0

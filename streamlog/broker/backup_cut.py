@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from streamlog.broker.log_factory import check_files
-from streamlog.errors import UnknownTopicError
+from streamlog.errors import LockTimeoutError, UnknownTopicError
 from streamlog.storage import append_outcome as codes
 from streamlog.storage import failures
 from streamlog.storage.patience import check_patience
@@ -54,6 +54,14 @@ class _BusyError(Exception):
     def __init__(self, log: PartitionLog, holder: int) -> None:
         super().__init__(log, holder)
         self.log, self.holder = log, holder
+
+
+class _SlowError(Exception):
+    """All locks were to be had, but not at once: writers waited as long as they should."""
+
+    def __init__(self, log: PartitionLog) -> None:
+        super().__init__(log)
+        self.log = log
 
 
 class Freeze:
@@ -105,6 +113,11 @@ class Freeze:
             self._let_go_of_all()
             check_patience(busy.log, started, busy.holder)
             return False
+        except _SlowError as slow:
+            self._let_go_of_all()
+            if hold_s >= _LONGEST_HOLD_S:  # until then a longer hold may do
+                _check_pace(slow.log, started)
+            return False
         if states is None:
             self._let_go_of_all()
             return False
@@ -144,7 +157,7 @@ class Freeze:
         with ExitStack() as locks:
             for log in found.logs:
                 if time.monotonic() > deadline:
-                    raise _BusyError(log, 0)
+                    raise _SlowError(log)
                 _take_lock(log, log.writer.lock)
                 locks.callback(log.writer.unlock)
             states = [log.state() for log in found.logs]
@@ -174,3 +187,20 @@ def _take_lock(log: PartitionLog, take: Callable[[], tuple[int, int]]) -> None:
         raise failures.lock_failed(log, holder, outcome="not_written")
     if code != codes.OK:
         raise _BusyError(log, holder)
+
+
+def _check_pace(log: PartitionLog, since: float) -> None:
+    """Raises `LockTimeoutError` when all locks could not be had at once for too long."""
+    timeout_ms = log.settings.lock_timeout_ms
+    if (time.monotonic() - since) * 1000 < timeout_ms:
+        return
+    raise LockTimeoutError(
+        f"the locks of all partitions could not be had within {_LONGEST_HOLD_S:g} s, tried for "
+        f"{timeout_ms} ms up to {log.topic}-{log.partition}: back up while less is written, or "
+        "raise lock_timeout_ms",
+        topic=log.topic,
+        partition=log.partition,
+        outcome="not_written",
+        pid=0,
+        path=log.directory,
+    )

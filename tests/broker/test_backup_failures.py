@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 import streamlog
+from streamlog.broker import backup_cut
 from streamlog.broker.backup_place import BackupPlace
 from streamlog.clients import stream_log
 from streamlog.errors import (
     CorruptDirectoryError,
     DiskFullError,
     InputOutputError,
+    LockTimeoutError,
     PartitionPoisonedError,
     StreamlogError,
 )
@@ -201,6 +203,21 @@ def test_a_poisoned_partition_is_recovered_first(memory_path: Path, disk: Faulty
         log.admin.recover_partition(*PLACE)
         log.backup(target)
         check(target, [record.value for record in log.read("orders")])
+
+
+def test_a_slow_machine_is_nobody_who_holds_a_partition(
+    memory_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with streamlog.open(memory_path / "log", lock_timeout_ms=1, housekeeping=False) as log:
+        log.create_topic("orders")
+        send(log, 1)
+        # As if the machine had stood still while it took the locks: longer holds do.
+        monkeypatch.setattr(backup_cut, "_FIRST_HOLD_S", 1e-9)
+        log.backup(memory_path / "backup")
+        check(memory_path / "backup", [record.value for record in log.read("orders")])
+        monkeypatch.setattr(backup_cut, "_LONGEST_HOLD_S", 1e-9)
+        with pytest.raises(LockTimeoutError, match="while less is written"):
+            log.backup(memory_path / "backup")
 
 
 def test_what_is_left_of_a_backup_is_told(

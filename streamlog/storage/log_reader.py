@@ -15,6 +15,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streamlog.errors import CorruptDirectoryError, OffsetOutOfRangeError
+from streamlog.storage.batch_headers import read_header
 from streamlog.storage.folder import list_bases
 from streamlog.storage.segment import LogSegment
 from streamlog.storage.structure import same_segments
@@ -298,7 +299,11 @@ class LogReader:
         wanted = -1 if self.has_gaps else offset
         view = segment.view(position, min(max_bytes, limit - position))
         length, next_offset = whole_batches(view, lowest, wanted)
-        if length == 0:
+        if self.has_gaps and next_offset > (end := self.end_of(base, state, next_offset)):
+            length, next_offset = _batches_below(view, lowest, end)
+            if length == 0:
+                raise segment.damaged(position, limit, offset)
+        elif length == 0:
             end = segment.whole_batches_end(position, limit, max_bytes)
             view = segment.view(position, end - position)
             length, next_offset = whole_batches(view, lowest, wanted)
@@ -308,6 +313,19 @@ class LogReader:
         if length < len(view):
             view = view[:length]
         return Fetched(view, next_offset, state.log_end, cursor, segment.path, position)
+
+    def end_of(self, base: int, state: PartitionState, reached: int) -> int:
+        """Where the next segment that has anything begins, or the log ends; or `reached` or more.
+
+        No checksum covers a batch's offset: where some may be missing, this alone bounds it.
+        """
+        bases = self.bases(state)
+        for following in bases[bisect_right(bases, base) :]:
+            if following >= reached or following == state.base_offset:
+                return following
+            if self.segment(following, state).size:
+                return following
+        return state.log_end
 
     def _out_of_range(self, state: PartitionState, offset: int) -> OffsetOutOfRangeError:
         return OffsetOutOfRangeError(
@@ -329,3 +347,13 @@ class LogReader:
             offset=offset,
             file=self._directory,
         )
+
+
+def _batches_below(view: memoryview, lowest: int, end: int) -> tuple[int, int]:
+    """As `whole_batches`, up to the first that does not end below `end`."""
+    length, next_offset = 0, lowest
+    while (header := read_header(view, length, length, len(view), next_offset)) is not None:
+        if header.last_offset >= end:
+            break
+        length, next_offset = header.end, header.last_offset + 1
+    return length, next_offset

@@ -49,6 +49,9 @@ def sync_segments_locked(
     for descriptor in retired:
         filesystem.fdatasync(descriptor)
     bases = unsynced_bases(filesystem, directory, synced, state)
+    if synced is not None and synced.segment not in bases:
+        log_start = slots.read_state(slot).log_start
+        _expect_removed(filesystem, directory, synced.segment, log_start)
     if synced is None:
         _sync_file(filesystem, f"{directory}/{PARTITION_METADATA}")
     if len(bases) > 1:

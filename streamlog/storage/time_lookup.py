@@ -34,6 +34,9 @@ def find_time(
             end_offset=None if reader.has_gaps else end_offset,
         )
         if found is not None:
+            if found.offset >= reader.end_of(base, state, found.offset + 1):
+                position = segment.find_batch(found.offset, limit, offset_index_size)
+                raise segment.damaged(position, limit, found.offset)
             return found
         reader.remember_largest(base, state, segment)
     return None

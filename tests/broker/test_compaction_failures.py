@@ -15,7 +15,9 @@ from streamlog.errors import (
     CorruptRecordError,
     DiskFullError,
     LockTimeoutError,
+    PartitionPoisonedError,
 )
+from streamlog.record import layout
 from streamlog.storage import compaction, segment_swap
 from streamlog.storage.checkpoints import read_offset_checkpoint
 from streamlog.storage.log_cleaner import CleanedGroup
@@ -24,7 +26,7 @@ from streamlog.storage.structure import structure_lock
 from streamlog.storage.verification import verify_directory
 from streamlog.testing.memory_filesystem import MemoryFilesystem
 from tests.broker.compacted import ORDERS, SETTINGS, bases, latest, names, offsets, write
-from tests.broker.conftest import append
+from tests.broker.conftest import append, read
 from tests.broker.machine import NOW, DeathError, Machine, die_at_step
 
 CHECKPOINT = "/log/cleaner-offset-checkpoint"
@@ -161,6 +163,45 @@ def after(meanwhile: Callable[[], None]) -> Callable[[Any], Any]:
         return genuine(self)
 
     return run
+
+
+def read_size(filesystem: MemoryFilesystem, descriptor: int) -> int:
+    """The size of the first batch of a segment."""
+    return layout.INT32.unpack_from(filesystem.pread(descriptor, 12, 0), 8)[0] + 12  # type: ignore[no-any-return]
+
+
+class TestDamage:
+    """What only a log with gaps can hide: no checksum covers the offset of a batch."""
+
+    def test_an_offset_that_no_record_can_have(self, machine: Machine) -> None:
+        engine, filesystem = machine.open()
+        engine.create_topic("orders", 1, SETTINGS)
+        log = engine.partition("orders", 0)
+        for number in range(12):
+            append(log, b"." * 100, key=b"%d" % number, timestamp=NOW + number)
+        sealed, following = bases(engine)[1:3]
+        descriptor = filesystem.open(f"/log/orders-0/{sealed:020}.log", 2)
+        second = read_size(filesystem, descriptor)
+        for damaged in (1 << 56, following):  # of no record in the log, of one in another segment
+            filesystem.write_all(descriptor, damaged.to_bytes(8, "big"), second)
+            found = log.fetch(sealed, 1 << 20, None)
+            assert (len(found.view), found.next_offset) == (second, sealed + 1)
+            with pytest.raises(CorruptRecordError, match=f"go on at {sealed + 2}"):
+                log.fetch(sealed + 1, 1 << 20, None)
+            with pytest.raises(CorruptRecordError):
+                log.offset_for_time(NOW + sealed + 1)
+            assert read(log, following)[-1][0] == 11
+
+    def test_a_segment_that_vanished_is_not_synced_past(self, machine: Machine) -> None:
+        engine, filesystem = machine.open()
+        engine.create_topic("orders", 1, SETTINGS)
+        write(engine, count=12)
+        engine.sync()
+        before = names(engine)
+        filesystem.unlink(f"/log/orders-0/{bases(engine)[-1]:020}.log")
+        with pytest.raises(PartitionPoisonedError, match="No such file"):
+            engine.compact("orders")
+        assert bases(engine)[:-1] == [int(name[:20]) for name in before if "log" in name][:-1]
 
 
 class TestDeaths:

@@ -14,7 +14,7 @@ from tests.faults.stage import PLACE, Stage
 
 class Operation(NamedTuple):
     name: str
-    begins: str  # "closed" or "killed"
+    begins: str  # "closed", "killed" or "compacted"
     prepare: Callable[[Stage], object]
     act: Callable[[Stage], object]
 
@@ -61,6 +61,8 @@ OPERATIONS = [
     Operation("roll", "closed", Stage.open_producer, _roll),
     Operation("fetch", "closed", Stage.open, _fetch),
     Operation("seek", "closed", Stage.open_consumer, _seek),
+    Operation("compact", "compacted", Stage.open_to_compact, lambda s: s.tend()),
+    Operation("retain", "closed", Stage.open_to_retain, lambda s: s.tend()),
     Operation("delete", "closed", Stage.open, lambda s: s.log.delete_topic("planes")),
     Operation("backup", "closed", Stage.open_backed_up, _backup),
     Operation("close", "closed", Stage.open_producer, lambda s: s.log.close()),

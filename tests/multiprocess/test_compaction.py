@@ -109,6 +109,12 @@ def wait_for_compaction(child: Child, end: int) -> None:
         pass
 
 
+def wait_and_count(log: streamlog.StreamLog, child: Child, end: int) -> None:
+    """What is read behind the other process's compaction is what that left."""
+    wait_for_compaction(child, end)
+    assert len(list(log.read(TOPIC))) == FOR_EVER
+
+
 def read_and_write(
     log: streamlog.StreamLog, rounds: int = ROUNDS, then: Callable[[int], None] = lambda _: None
 ) -> None:
@@ -142,12 +148,19 @@ def test_readers_and_writers_do_not_notice_another_process_that_compacts(
         read_and_write(log)
 
 
+def test_what_another_process_compacted_is_read_as_it_is_left(
+    nursery: Nursery, memory_path: Path
+) -> None:
+    with compacted_meanwhile(nursery, str(memory_path / "log")) as (log, child):
+        read_and_write(log, rounds=4, then=lambda end: wait_and_count(log, child, end))
+
+
 def test_a_reader_that_takes_former_files_for_the_new_ones_is_caught(
     nursery: Nursery, memory_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with compacted_meanwhile(nursery, str(memory_path / "log")) as (log, child):
         monkeypatch.setattr(log_reader, "files_of", lambda _: (0, 0))
         with pytest.raises((AssertionError, streamlog.StreamlogError)):
-            read_and_write(log, rounds=50, then=lambda end: wait_for_compaction(child, end))
+            read_and_write(log, then=lambda end: wait_and_count(log, child, end))
         monkeypatch.undo()
         log.engine().partition(TOPIC, 0)._reader.close()

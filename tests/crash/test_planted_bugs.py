@@ -43,7 +43,7 @@ NEEDED = {
     "file: sync._sync_file < sync.sync_segments_locked": "appends",
     "file: tearing.copy_range < rewriting.copy_segment": "failed_syncs",
     "file: unclean_recovery._sync_file < unclean_recovery._sync_survivors": "broker_between",
-    "file: unclean_recovery._write_indexes < unclean_recovery._rebuild_indexes": "rolls",
+    "file: unclean_recovery._write_indexes < unclean_recovery._rebuild_indexes": "retention",
     "log directory: closing.finish < engine.close_now": "appends",
     "log directory: sync.sync_names < sync.sync_segments_locked": "one_append",
     "parent directory: opening._begin_recovery < opening.open_directory": "born_twice",

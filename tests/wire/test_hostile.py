@@ -126,8 +126,10 @@ def test_who_never_reads_is_no_burden(log: StreamLog) -> None:
             for _ in range(20):
                 hostile.send("Fetch", 12, **requests.fetch("films", 0, partition_max_bytes=1 << 25))
         check_honest(listener)
-        # What each holds: requests, and the answer's few bytes that are not in the log's map.
-        assert listener.endpoint.budget.largest < LIMIT
+        # What each holds: requests, and the answer's few bytes that are not in the log's map. The
+        # pure kernel has no maps: there it is one answer.
+        copied = 0 if streamlog.kernel == "compiled" else 20 * 16 * 1_000_100
+        assert listener.endpoint.budget.largest < LIMIT + copied
         for connection in listener.endpoint.connections:
             assert connection.unsent_copied_bytes < 1 << 18
 

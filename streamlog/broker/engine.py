@@ -11,7 +11,7 @@ registry                                one engine a directory and process; fork
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -385,6 +385,12 @@ class Engine(TopicOperations):
         """
         index: int = self._opening.shared.map.find_ready(slots, positions, start)
         return index
+
+    @property
+    def announce(self) -> Callable[[], None]:
+        """Begins to wake who sleeps, for what is about to be appended."""
+        announce: Callable[[], None] = self._opening.shared.map.announce
+        return announce
 
     def ring(self) -> None:
         """Wake everybody who waits, in every process."""

@@ -62,6 +62,7 @@ class Dispatcher(KnownTopics):
         self._producer_id = -1
         self._failures: dict[ProducerBatch, None] = {}
         self._room = Room(self, config, clock)
+        self._announce = engine.announce
         self._at_once = not 0 < config.linger_ms <= _LONGEST_RUN_MS
         #: Those who await records, by their event loop; `asynchronous.turns` fills it.
         self.turns: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
@@ -322,6 +323,8 @@ class Dispatcher(KnownTopics):
     def see_through(self, batch: ProducerBatch, timeout: float | None) -> None:
         """Bring a batch to its end, inline: write it, and sync it if that was asked for."""
         queue = batch.queue
+        if batch.state <= SEALED:
+            self._announce()
         if batch.state == OPEN:
             queue.seal()
         if batch.state == SEALED:

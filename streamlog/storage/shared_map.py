@@ -83,6 +83,9 @@ class SharedMap:
         """The bell's number now. Read it before looking for data, then wait on it."""
         return self._halves[shared.BELL_BYTE // 4]
 
+    def announce(self) -> None:
+        """Nobody sleeps until he is woken here: who waits looks again and again."""
+
     def ring_bell(self) -> None:
         """Change the bell's number: who polls sees it; compiled waiters look every 50 ms."""
         at = shared.BELL_BYTE // 4

@@ -3,7 +3,8 @@
 `exhaustive`: nothing unsynced was lost; all of it was; each single part of it (a sector, a
 size) is one version behind, or there alone; each directory stands at each of its changes.
 `sample` draws states from a random generator, in the manners in which disks surprise: in order
-up to a point, every file for itself, all but little, almost nothing.
+up to a point, every file for itself, all but little, almost nothing. `sample_disordered` lets
+directories forget the order of what was renamed and removed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streamlog.testing.crash_states import CrashDisk, FileHistory, Survivors
+from streamlog.testing.journal import Link
 
 if TYPE_CHECKING:
     import random
@@ -68,6 +70,23 @@ def _single_file(disk: CrashDisk, node: int, file: FileHistory) -> Iterator[Surv
         survivors = Survivors()
         survivors.files[node] = file.assemble(newest, size_at)
         yield survivors
+
+
+def sample_disordered(disk: CrashDisk, generator: random.Random) -> Survivors:
+    """As `sample`, but of each directory's renames and removals any may have been made.
+
+    New names appear in their order all the same, as file systems that journal have it.
+    """
+    survivors = sample(disk, generator)
+    for node, folder in disk.doubtful_directories():
+        kept = survivors.directories.get(node, range(len(folder.pending)))
+        share = generator.choice((0.1, 0.5, 0.9, 1.0))
+        survivors.directories[node] = [
+            at
+            for at, (_, change) in enumerate(folder.pending)
+            if (at in kept if isinstance(change, Link) else generator.random() < share)
+        ]
+    return survivors
 
 
 def sample(disk: CrashDisk, generator: random.Random) -> Survivors:

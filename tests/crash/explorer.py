@@ -18,7 +18,7 @@ from typing import NamedTuple
 from streamlog.broker.verifying import verify_open_directory
 from streamlog.errors import StreamlogError
 from streamlog.storage.verification import verify_directory
-from streamlog.testing.crash_sampling import all_kept, exhaustive, sample
+from streamlog.testing.crash_sampling import all_kept, exhaustive, sample, sample_disordered
 from streamlog.testing.crash_states import CrashDisk, Survivors
 from streamlog.testing.journal import Image, Operation, Write
 from streamlog.testing.memory_filesystem import MemoryFilesystem
@@ -48,16 +48,19 @@ class Plan(NamedTuple):
     """How much to look at.
 
     `states` is the number of checks, about. `every_single`: instead, all states of all cuts
-    where one part is lost alone or kept alone, after the first crash only.
+    where one part is lost alone or kept alone, after the first crash only. `disordered`: some
+    of the disks keep no order among renames and removals.
     """
 
     states: int
     every_single: bool = False
+    disordered: bool = False
 
 
 _DEPTH = 3  # crashes in a row
 _STATES_A_LIFE = 60
 _CANDIDATES = 400
+_DISORDERED = 0.5
 
 
 class Explorer:
@@ -141,7 +144,9 @@ class Explorer:
         if self._random.random() < kills * factor:
             yield "kill", all_kept()
         for _ in range(int(cuts * factor + self._random.random())):
-            yield "power cut", sample(disk, self._random)
+            disordered = self._plan.disordered and self._random.random() < _DISORDERED
+            draw = sample_disordered if disordered else sample
+            yield "power cut", draw(disk, self._random)
 
     # ---------------------------------------------------------------- one state
 

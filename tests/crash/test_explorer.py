@@ -28,6 +28,14 @@ def test_promises_are_kept_in_a_sample_of_states(name: str) -> None:
     assert explorer.states >= 300
 
 
+@pytest.mark.parametrize("name", STORIES)
+def test_promises_are_kept_where_renames_and_removals_have_no_order(name: str) -> None:
+    plan = Plan(states=300, disordered=True)
+    explorer = Explorer(name, STORIES[name], plan, SEED, after=more)
+    found = explorer.run()
+    assert found is None, str(found)
+
+
 @pytest.mark.system
 @pytest.mark.parametrize("name", STORIES)
 def test_promises_are_kept_in_many_states(name: str) -> None:

@@ -1,5 +1,5 @@
-"""The schedule: writers, readers, a housekeeper and somebody who creates and deletes topics, on
-one directory, and who is killed when.
+"""The schedule: writers, readers, a housekeeper, somebody who compacts and somebody who creates and
+deletes topics, on one directory, and who is killed when.
 
 A cycle ends with somebody killed with -9 and replaced. When it ends is counted in
 acknowledgements, so that a seed gives the same schedule on a fast machine and on a slow one;
@@ -21,10 +21,10 @@ from tests.multiprocess.ledger import BrokenPromiseError, Ledger
 from tests.multiprocess.nursery import Nursery
 from tests.multiprocess.planted import PLANTED_IN
 from tests.multiprocess.trimming import RETAINED_TOPIC, RETENTION_BYTES
-from tests.multiprocess.values import PLACES
+from tests.multiprocess.values import COMPACTED_TOPIC, PLACES
 
 #: Who is there, by role: a new role is one more line here and in `_start`.
-CAST = {"writer": 4, "reader": 2, "housekeeper": 1, "administrator": 1}
+CAST = {"writer": 4, "reader": 2, "housekeeper": 1, "compactor": 1, "administrator": 1}
 SEGMENT_BYTES = 16_384
 #: Said of files whose removal died when the log's start was published and not yet recorded: this
 #: opening records it, and the next one removes them.
@@ -43,6 +43,7 @@ class Outcome(NamedTuple):
     records_in_log: int
     records_deleted: int
     topic_changes: int
+    compactions: int
 
 
 class KillCycles:
@@ -72,6 +73,7 @@ class KillCycles:
         with streamlog.open(self._path) as log:
             for topic in sorted({place.topic for place in PLACES}):
                 log.create_topic(topic, partitions=3, **self._settings(topic))
+            log.create_topic(COMPACTED_TOPIC, cleanup_policy="compact", internal_segment_bytes=4096)
         cycle = 0
         try:
             self._fill_up()
@@ -94,6 +96,7 @@ class KillCycles:
             records,
             self._ledger.trimming.records_deleted,
             self._ledger.topics.changes,
+            self._ledger.keyed.compactions,
         )
 
     def _settings(self, topic: str) -> dict[str, int]:
@@ -115,6 +118,8 @@ class KillCycles:
         if role == "writer":
             dies = self._dies and self._random.random() < 0.5
             self._crowd.start(number, role, writer=number, dies=dies, **common)
+        elif role == "compactor":
+            self._crowd.start(number, role, writer=number, **common)
         elif role == "reader":
             ends = [self._ledger.known_end(place) for place in range(len(PLACES))]
             starts = [max(0, end - self._random.randrange(50)) for end in ends]

@@ -10,10 +10,14 @@ import zlib
 from collections import defaultdict
 
 import streamlog
+from tests.multiprocess.keyed import KeyedValues
 from tests.multiprocess.topic_changes import BrokenPromiseError, TopicChanges
 from tests.multiprocess.trimming import Trimming
 from tests.multiprocess.values import (
     ACKNOWLEDGED,
+    COMPACTED,
+    KEYED,
+    KEYING,
     PLACES,
     READ,
     SENDING,
@@ -45,6 +49,7 @@ class Ledger:
         self.records_read = 0
         self.reads_checked = 0
         self.trimming = Trimming()
+        self.keyed = KeyedValues()
         #: By place: the (writer, number) of every record that the log was seen to have; None for
         #: one that was deleted before, and that nobody was told the offset of.
         self._content: list[list[tuple[int, int] | None]] = [[] for _ in PLACES]
@@ -72,6 +77,8 @@ class Ledger:
             self._read(child, key, report)
         elif report.kind in (TRIMMING, TRIMMED):
             self.trimming.take(report)
+        elif report.kind in (KEYING, KEYED, COMPACTED):
+            self.keyed.take(child, report)
 
     def _acknowledge(self, child: int, key: tuple[int, int], report: Report) -> None:
         if self.acknowledged[key] != report.first:
@@ -129,6 +136,7 @@ class Ledger:
         `whole` reads the log from its beginning, and not only what is new.
         """
         self.topics.check(log)
+        self.keyed.check(log)
         for place, start in enumerate(self.trimming.check(log)):
             self._fill_up(place, start)
             self._read_content(log, place, start, whole=whole)

@@ -17,6 +17,7 @@ from streamlog.clients.stream_log import StreamLog
 from streamlog.storage import expiry, partition_sync, shared, sync
 from streamlog.storage.append import PartitionWriter
 from streamlog.storage.filesystem import Filesystem
+from streamlog.storage.log_cleaner import LogCleaner
 from streamlog.storage.names import METADATA_TOPIC
 from streamlog.storage.partition_log import PartitionLog
 from streamlog.storage.shared_map import SharedMap
@@ -27,6 +28,7 @@ PLANTED_IN = {
     "skipping reader": "reader",
     "greedy retention": "housekeeper",
     "idle deletion": "housekeeper",
+    "greedy compaction": "compactor",
     "records of the dead": "administrator",
 }
 KILL_PLANTS = ("early acknowledgement", "no repair", "publish before write", *PLANTED_IN)
@@ -136,6 +138,16 @@ def _keeping_all(_: Any) -> Any:
     return lambda *_, log_start, **__: log_start
 
 
+def _without_survivors(genuine: Any) -> Any:
+    """Segments are taken away for which there are none to put in their place."""
+
+    def run(self: LogCleaner) -> Any:
+        for group in genuine(self):
+            yield group._replace(segments=())
+
+    return run
+
+
 def _the_last_alone(genuine: Any) -> Any:
     def unsynced_bases(*arguments: Any) -> list[int]:
         return list(genuine(*arguments)[-1:])
@@ -185,6 +197,7 @@ _CHANGES: dict[str, list[tuple[Any, str, Any]]] = {
     "no repair": [(PartitionWriter, "_refusal_locked", _without_repair)],
     "publish before write": [(PartitionWriter, "_write_locked", _publishing_first)],
     "greedy retention": [(expiry, "first_kept", _keeping_one_less)],
+    "greedy compaction": [(LogCleaner, "run", _without_survivors)],
     "idle deletion": [(PartitionLog, "advance_log_start", _answering(None))],
     "records of the dead": [
         (StreamLog, "delete_topic", _answering(None)),

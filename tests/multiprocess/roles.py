@@ -21,6 +21,9 @@ from tests.multiprocess.values import (
     DELETED,
     DELETING,
     ENDED,
+    KEYED,
+    KEYING,
+    KEYS,
     PLACES,
     READ,
     SENDING,
@@ -29,6 +32,8 @@ from tests.multiprocess.values import (
     TRIMMED,
     TRIMMING,
     Report,
+    key_of,
+    origin_of,
     say,
     value_of,
 )
@@ -193,24 +198,32 @@ def traveller(pipe: int, path: str, seed: int) -> None:
     say(pipe, Report(ENDED))
 
 
-def compactor(pipe: int, path: str, seed: int) -> None:
-    """Send values of a few keys, compact, and look at what is left: the last of each at least."""
+def compactor(pipe: int, path: str, writer: int, plant: str = "") -> None:
+    """Send values of a few keys and compact, over and over; of each key the last one is left."""
     stop = _Stop()
-    latest: dict[bytes, bytes] = {}
+    planted.plant(plant)
     number = 0
-    with streamlog.open(path) as log, log.producer(acks="all") as producer:
+    with streamlog.open(path) as log:
         while not stop.asked:
-            fresh = {b"%d" % (each % 7): b"%d" % each * 30 for each in range(number, number + 100)}
-            producer.send_many(
-                COMPACTED_TOPIC, list(fresh.values()), keys=list(fresh), partition=0
-            ).result()
-            latest |= fresh
+            numbers = range(number, number + 10 * KEYS)
+            number = numbers.stop
+            send_keyed(pipe, log, writer, numbers)
             log.admin.compact(COMPACTED_TOPIC)
-            found = {bytes(one.key): bytes(one.value) for one in log.read(COMPACTED_TOPIC)}
-            assert found == latest, (found, latest)
-            number += 100
-            say(pipe, Report(TOPIC, seed, COMPACTED))
+            say(pipe, Report(COMPACTED))
+            left = [origin_of(record.value) for record in log.read(COMPACTED_TOPIC)]
+            mine = [number for whose, _, number in left if whose == writer]
+            assert mine == list(numbers[-KEYS:]), (mine, numbers)
     say(pipe, Report(ENDED))
+
+
+def send_keyed(pipe: int, log: streamlog.StreamLog, writer: int, numbers: range) -> None:
+    """Send these values of a writer to the topic that is compacted, on the disk when it returns."""
+    values = [value_of(writer, 0, number) for number in numbers]
+    keys = [key_of(writer, number) for number in numbers]
+    say(pipe, Report(KEYING, 0, numbers.start, len(numbers)))
+    with log.producer(acks="all") as producer:
+        producer.send_many(COMPACTED_TOPIC, values, keys=keys, partition=0).result()
+    say(pipe, Report(KEYED, 0, numbers.start, len(numbers)))
 
 
 def reader(pipe: int, path: str, starts: list[int], plant: str = "", reset: str = "none") -> None:

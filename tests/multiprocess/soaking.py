@@ -116,7 +116,7 @@ class Soak:
     def _start(self, role: str) -> int:
         number = self._crowd.next_number()
         how: dict[str, Any] = {"seed": number}
-        if role == "writer":
+        if role in ("writer", "compactor"):
             how = {"writer": number}
         elif role == "reader":
             starts = [self._tally.known_ends[place] for place in range(len(PLACES))]
@@ -177,7 +177,7 @@ class Soak:
             self._tally.records_acknowledged,
             self._tally.records_read,
             self._tally.journeys,
-            self._tally.compactions,
+            self._tally.keyed.compactions,
             _median(self._samples[: 2 * quarter]),
             last,
         )

@@ -15,6 +15,8 @@ from tests.multiprocess.values import (
     ACKNOWLEDGED,
     COMPACTED,
     DELETED,
+    KEYED,
+    KEYING,
     PLACES,
     READ,
     SENDING,
@@ -33,7 +35,6 @@ class Tally(Ledger):
         super().__init__()
         self.known_ends = [0] * len(PLACES)
         self.journeys = 0
-        self.compactions = 0
         self._positions: dict[tuple[int, int], int] = {}
 
     def begin_reader(self, reader: int, starts: list[int]) -> None:
@@ -56,8 +57,9 @@ class Tally(Ledger):
             self._positions[key] = report.offset + report.count
             self.records_read += report.count
             self._reach(report)
+        elif report.kind in (KEYING, KEYED, COMPACTED):
+            self.keyed.take(child, report)
         elif report.kind == TOPIC:
-            self.compactions += report.first == COMPACTED
             self.journeys += report.first == DELETED
 
     def _reach(self, report: Report) -> None:
@@ -66,6 +68,7 @@ class Tally(Ledger):
 
     def check(self, log: streamlog.StreamLog, *, whole: bool = True) -> None:
         """What is left is what was sent, in order, up to what was acknowledged last."""
+        self.keyed.check(log)
         for place, (topic, partition) in enumerate(PLACES):
             numbers: dict[int, int] = defaultdict(lambda: -1)
             expected = log.admin.beginning_offsets([PLACES[place]])[PLACES[place]]

@@ -29,12 +29,22 @@ READ = b"r"
 #: Records of a place are about to be deleted, up to `offset`; they are.
 TRIMMING = b"x"
 TRIMMED = b"y"
+#: A writer is about to send values to the topic that is compacted; they are on the disk; it was
+#: compacted.
+KEYING = b"k"
+KEYED = b"l"
+COMPACTED = b"c"
 #: A child ended as a program should.
 ENDED = b"e"
-_KINDS = (SENDING, ACKNOWLEDGED, SYNCED, TOPIC, READ, TRIMMING, TRIMMED, ENDED)
-CREATING, CREATED, DELETING, DELETED, COMPACTED = range(5)
+_KINDS = (
+    *(SENDING, ACKNOWLEDGED, SYNCED, TOPIC, READ, TRIMMING, TRIMMED),
+    *(KEYING, KEYED, COMPACTED, ENDED),
+)
+CREATING, CREATED, DELETING, DELETED = range(4)
 
 COMPACTED_TOPIC = "counts"
+#: How many keys each writer has there, of which its values take turns.
+KEYS = 7
 PLACES = [TopicPartition(topic, number) for topic in ("flights", "planes") for number in range(3)]
 
 
@@ -66,6 +76,11 @@ def value_of(writer: int, place: int, number: int) -> bytes:
     """The value that `writer` sends to `place` as its `number`-th, between 12 and 500 bytes."""
     size = (writer * 7919 + number * 104_729) % 489
     return _VALUE.pack(writer, place, number) + bytes([number & 0xFF]) * size
+
+
+def key_of(writer: int, number: int) -> bytes:
+    """The key of a writer's `number`-th value in the topic that is compacted."""
+    return b"%d/%d" % (writer, number % KEYS)
 
 
 def origin_of(value: bytes) -> tuple[int, int, int]:

@@ -76,7 +76,8 @@ class SharedState:
                 shared.HEADER_CLEANING_MS,
                 shared.HEADER_EXPIRY_MS,
             ):
-                words[done] = 0
+                if words[done]:
+                    words[done] = 0
         words[shared.HEADER_MAGIC] = shared.MAGIC
         words[shared.HEADER_FORMAT] = FORMAT
         words[shared.HEADER_BOOT_ID], words[shared.HEADER_BOOT_ID + 1] = _TWO_WORDS.unpack(boot_id)

@@ -23,6 +23,10 @@
     │   ├── OutOfOrderSequenceError     idempotent producer: a gap in the sequence
     │   ├── InvalidProducerEpochError   idempotent producer: an older epoch
     │   └── DeliveryError               failures gathered by flush(), close() or send_many()
+    ├── GroupError                      a group that does not allow it, or is not as it has to be
+    │   ├── MemberFencedError           the consumer is no member any more: others have its work
+    │   ├── UnknownGroupError           no such group
+    │   └── GroupNotEmptyError          it has members, and must have none for this
     ├── PositionError
     │   ├── OffsetOutOfRangeError       before the log's start or behind its end
     │   └── LogTruncatedError           a position beyond a log that lost its tail
@@ -211,6 +215,31 @@ class InvalidProducerEpochError(SendError):
 
 class DeliveryError(SendError):
     """Records that could not be delivered. `failures`: the errors, one a batch."""
+
+
+class GroupError(StreamlogError):
+    """What the coordinator of a group refuses. `group_id`, `code`, `code_name`."""
+
+
+class MemberFencedError(GroupError):
+    """The consumer is no member of its group any more: it did not poll for `max_poll_interval_ms`,
+    or was removed. What it was assigned is others' now, and nothing was committed. Its next poll
+    joins again. `group_id`, `member_id`.
+    """
+
+    code = 25
+
+
+class UnknownGroupError(GroupError, LookupError):
+    """No such group. `group_id`."""
+
+    code = 69
+
+
+class GroupNotEmptyError(GroupError):
+    """The group has members, and must have none for this. `group_id`."""
+
+    code = 68
 
 
 class PositionError(StreamlogError):

@@ -66,6 +66,18 @@ class OffsetAndTimestamp(NamedTuple):
     leader_epoch: int | None = None
 
 
+class OffsetAndMetadata(NamedTuple):
+    """How far a group has read a partition: the offset of the next record it wants.
+
+    `metadata` is what its consumers want to remember with it. `leader_epoch` is that of the record
+    before, where it is known (KIP-320).
+    """
+
+    offset: int
+    metadata: str = ""
+    leader_epoch: int | None = None
+
+
 class OffsetSpec(IntEnum):
     """What `Admin.list_offsets` may be asked for instead of a time; the numbers are Kafka's."""
 

@@ -49,11 +49,20 @@ class Assignment:
         """Whether the metadata changed since; one load when it did not."""
         return self._published_end() != self._metadata_end
 
+    def exchange(self, subscription: Subscription | None) -> Flow[list[int]]:
+        """Read what `subscription` wants, with the positions that there are already.
+
+        The indexes of what is new, which have none.
+        """
+        table, end = yield from call(partial(self._resolve, subscription))
+        new = table.carry_over(self.table)
+        self.table, self._subscription, self._metadata_end = table, subscription, end
+        return new
+
     def refresh(self) -> Flow[None]:
         """Take over what changed: new partitions and topics, deleted ones, leader epochs."""
-        table, end = yield from call(partial(self._resolve, self._subscription))
-        new = table.carry_over(self.table)
-        self.table, self._metadata_end = table, end
+        new = yield from self.exchange(self._subscription)
+        table = self.table
         for index in new:
             # It was made after this consumer: all of it is new, wherever reading started.
             if self._auto_offset_reset != "none":
@@ -80,6 +89,10 @@ class Assignment:
         return PositionTable(assigned), end
 
     # Positions
+
+    def begin(self, index: int) -> None:
+        """Start a partition for which no position is known where `auto_offset_reset` says."""
+        self._reset(index)
 
     def seek_to_beginning(self, index: int) -> None:
         """Go on from the first offset that there is now."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from streamlog.clients import offsets
+from streamlog.clients.committing import Commits
 from streamlog.clients.fetcher import Fetcher
 from streamlog.clients.flows import Flow, call, run, synchronous
 from streamlog.clients.forking import watch_forks
 from streamlog.clients.guard import Guard
+from streamlog.clients.leaving import leaving
 from streamlog.clients.polling import Polling, Run
 from streamlog.clients.positions import NO_EPOCH
 from streamlog.clients.subscription import (
@@ -19,24 +21,20 @@ from streamlog.clients.subscription import (
     NamedTopics,
     TopicPattern,
 )
-from streamlog.errors import ConfigError, UnsupportedFeatureError, UsageError
+from streamlog.errors import ConfigError, UnsupportedFeatureError
 from streamlog.types import OffsetAndTimestamp, TopicPartition
 
 if TYPE_CHECKING:
     from streamlog.broker.engine import Engine
+    from streamlog.clients.group_membership import Callback
     from streamlog.clients.record_streams import PartitionBatch
     from streamlog.config import ConsumerConfig
     from streamlog.record.kernel import Record
 
 R = TypeVar("R")
 
-_NO_GROUP = (
-    "this consumer has no group, so there is nowhere to commit to: keep position() yourself; "
-    "this version has no consumer groups"
-)
 
-
-class Consumer:
+class Consumer(Commits):
     """Reads records; made by `StreamLog.consumer()`.
 
     Iterating blocks, and ends after `close()` from any thread, or when no record came for
@@ -49,6 +47,11 @@ class Consumer:
     `LogTruncatedError` for a position in a tail that was lost, `OffsetOutOfRangeError` with
     `auto_offset_reset="none"`, `UnknownTopicError` when an assigned topic was deleted, and
     `SerializationError` when a deserializer failed; the position then stays before that record.
+
+    With a `group_id` it shares the partitions of what it subscribes to with the other members of
+    the group, in any thread and process, and begins where the group has got to. Polling is what
+    keeps it a member: one that does not for `max_poll_interval_ms` loses its partitions, and its
+    next poll or commit raises `MemberFencedError`. An iteration polls every `max_poll_records`.
     """
 
     def __init__(
@@ -71,6 +74,11 @@ class Consumer:
         self.fetcher = Fetcher(engine, config, self._guard)
         self.stream = self.fetcher.open_stream()
         self._polling = Polling(self.fetcher, self.stream)
+        if config.group_id is not None:
+            from streamlog.clients.group_membership import GroupMembership
+
+            self.group = self.fetcher.group = GroupMembership(engine, config, self.fetcher)
+        self._has_left = False
         watch_forks(self)
         names = list(topics)
         if names:
@@ -117,53 +125,98 @@ class Consumer:
         records. They stay valid for as long as they are kept. The position moves behind the last
         of them. Control batches are left out.
         """
-        return (yield from self._polling.batches(_seconds(timeout_ms)))
+        self._begin_poll()
+        batches = yield from self._polling.batches(_seconds(timeout_ms))
+        self._end_poll()
+        return batches
 
     def _poll(self, timeout_ms: float | None, max_records: int | None) -> Flow[list[Run]]:
         limit = self._config.max_poll_records if max_records is None else max_records
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             raise ConfigError(f"max_records must be an integer from 1 up, not {limit!r}")
-        return (yield from self._polling.records(limit, _seconds(timeout_ms)))
+        self._begin_poll()
+        runs = yield from self._polling.records(limit, _seconds(timeout_ms))
+        self._end_poll()
+        return runs
+
+    def _begin_poll(self) -> None:
+        if self.group is not None:
+            self.fetcher.settle()
+            self.group.offsets.begin_poll()
+
+    def _end_poll(self) -> None:
+        if self.group is not None:
+            self.group.offsets.end_poll()
 
     # What is read
 
     @synchronous
     def subscribe(
-        self, topics: Iterable[str] | str | None = None, *, pattern: str | None = None
+        self,
+        topics: Iterable[str] | str | None = None,
+        *,
+        pattern: str | None = None,
+        on_assign: Callback = None,
+        on_revoke: Callback = None,
+        on_lost: Callback = None,
     ) -> Flow[None]:
         """Read all partitions of these topics, or of those whose whole name matches `pattern`.
 
         Partitions and matching topics that are added later are read from their beginning.
         Replaces what was read before. Raises `UnknownTopicError` naming the nearest topic.
+
+        With a group it reads what the group's coordinator assigns to this member, and goes on
+        where the group was. Callbacks are called with lists of partitions, while this consumer
+        polls or is closed: `on_assign` when it got some, `on_revoke` before it gives some up, when
+        it may still commit, `on_lost` (else `on_revoke`) when others may have them already. They
+        may use the consumer, but not poll. Raises `GroupError`.
         """
         if (topics is None) == (pattern is None):
             raise ConfigError("subscribe() takes either topics or a pattern")
+        wanted: NamedTopics | TopicPattern
         if pattern is not None:
-            yield from self.fetcher.follow(TopicPattern(pattern))
+            wanted = TopicPattern(pattern)
         else:
             names = [topics] if isinstance(topics, str) else list(topics or ())
-            named = yield from call(partial(NamedTopics, names, self._engine.topic))
-            yield from self.fetcher.follow(named)
+            wanted = yield from call(partial(NamedTopics, names, self._engine.topic))
+        callbacks = (on_assign, on_revoke, on_lost)
+        if self.group is not None:
+            yield from self.group.subscribe(wanted, *callbacks)
+        elif any(callbacks):
+            raise ConfigError("without a group_id nothing is rebalanced: callbacks are for members")
+        else:
+            yield from self.fetcher.follow(wanted)
 
     @synchronous
     def assign(self, partitions: Iterable[TopicPartition]) -> Flow[None]:
         """Read exactly these partitions; replaces what was read before.
 
-        Raises `UnknownTopicError`.
+        With a group it is no member of it, and goes on where the group was; it can commit as long
+        as the group has no members. Raises `UnknownTopicError`.
         """
         wanted = list(partitions)
         assigned = yield from call(partial(AssignedPartitions, wanted, self._engine.topic))
+        if self.group is not None:
+            yield from self.group.leave()
         yield from self.fetcher.follow(assigned)
+        if self.group is not None:
+            yield from self.group.offsets.begin_there(range(len(self.fetcher.table)))
 
     @synchronous
     def unsubscribe(self) -> Flow[None]:
-        """Read nothing any more."""
+        """Read nothing any more, and leave the group."""
+        if self.group is not None:
+            yield from self.group.leave()
         yield from self.fetcher.follow(None)
 
     @synchronous
     def subscription(self) -> Flow[frozenset[str]]:
-        """The topics that are read."""
+        """The topics that are read; a member's, those that it wants to read."""
         yield from self.fetcher.refresh()
+        if self.group is not None:
+            topics = yield from call(self.group.topics)
+            if topics is not None:
+                return topics
         return frozenset(partition.topic for partition in self.fetcher.table)
 
     @synchronous
@@ -245,14 +298,6 @@ class Consumer:
         yield from self.fetcher.refresh()
         return self.fetcher.table.indexes(partitions)
 
-    def commit(self, *_offsets: object) -> NoReturn:
-        """Raises `UsageError`: there is no group to commit for."""
-        raise UsageError(_NO_GROUP)
-
-    def committed(self, *_partitions: object) -> NoReturn:
-        """Raises `UsageError`: there is no group that could have committed."""
-        raise UsageError(_NO_GROUP)
-
     # The logs
 
     @synchronous
@@ -288,11 +333,23 @@ class Consumer:
     def close(self, timeout: float = 30.0) -> None:
         """End every call and iteration, from any thread; does nothing the second time.
 
-        Waits at most `timeout` seconds for a thread that is in a call to leave it.
+        Waits at most `timeout` seconds for a thread that is in a call to leave it. A member commits
+        its positions, with `enable_auto_commit`, and leaves its group. Raises what that raises.
         """
+        self._close(timeout)
+
+    def _close(self, timeout: float = 30.0, *, in_the_middle: bool = False) -> None:
         self.begin_close()
         if not self._guard.forked:
-            self._guard.wait_until_idle(timeout)
+            is_idle = self._guard.wait_until_idle(timeout)
+            with self._guard.last_words():
+                run(self.end_close(is_idle=is_idle, in_the_middle=in_the_middle), self._engine)
+
+    def end_close(self, *, is_idle: bool, in_the_middle: bool = False) -> Flow[None]:
+        """Leave the group. `in_the_middle`: what was handed out last is not done with."""
+        if self.group is not None and not self._has_left:
+            self._has_left = True
+            yield from self.group.leave(commits=is_idle, in_the_middle=in_the_middle)
 
     def begin_close(self) -> None:
         """Let every call and iteration end, and wait for none of them."""
@@ -314,7 +371,8 @@ class Consumer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        with leaving(error):
+            self._close(in_the_middle=error is not None)
 
 
 def _seconds(timeout_ms: float | None) -> float | None:

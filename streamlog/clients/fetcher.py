@@ -14,6 +14,7 @@ from streamlog.errors import OffsetOutOfRangeError
 
 if TYPE_CHECKING:
     from streamlog.broker.engine import Engine
+    from streamlog.clients.group_membership import GroupMembership
     from streamlog.clients.guard import Guard
     from streamlog.clients.positions import AssignedPartition, PositionTable
     from streamlog.clients.subscription import Subscription
@@ -42,6 +43,8 @@ class Fetcher:
         self._is_caught_up = False
         self._fetch_bytes = min(config.max_partition_fetch_bytes, config.fetch_max_bytes)
         self._stream: weakref.ref[RecordStream] | None = None
+        #: Whose member this consumer is: it has a say at each poll.
+        self.group: GroupMembership | None = None
 
     def open_stream(self) -> RecordStream:
         """The stream that this fetcher loads; it is the caller's, and holds the fetcher."""
@@ -82,6 +85,16 @@ class Fetcher:
             self.drop()
             yield from self.assignment.refresh()
             self._start_anew()
+
+    def exchange(self, subscription: Subscription) -> Flow[list[int]]:
+        """Read what `subscription` wants, going on where it was read before; what has no position.
+
+        Those are to be given one before anything is read.
+        """
+        self.drop()
+        new = yield from self.assignment.exchange(subscription)
+        self._start_anew()
+        return new
 
     def _start_anew(self) -> None:
         self._last = -1
@@ -141,7 +154,11 @@ class Fetcher:
             self._loaded = None
         timeout_ms = self._config.consumer_timeout_ms
         timeout = None if timeout_ms is None else timeout_ms / 1000
-        return (yield from self._wait_for_fetch(self.deadline(timeout)))
+        fetch = yield from self._wait_for_fetch(self.deadline(timeout))
+        if fetch is None or self.group is None:
+            return fetch
+        # A member polls every so many records.
+        return fetch._replace(end=fetch.position + self._config.max_poll_records)
 
     def deadline(self, timeout: float | None) -> float | None:
         """When a call that may take `timeout` seconds has to be over; None: never."""
@@ -152,21 +169,33 @@ class Fetcher:
         """The index of the partition whose records the stream hands out."""
         return self._loaded
 
-    def load_next(self, deadline: float | None) -> Flow[bool]:
-        """Load the stream with the next fetch; False when nothing came in time."""
-        fetch = yield from self._wait_for_fetch(deadline)
+    def begin_poll(self) -> Flow[None]:
+        """A member of a group hears what is new, and goes on with what is still its own."""
+        if self.group is not None:
+            yield from self.group.poll()
+
+    def load_next(self, deadline: float | None, *, polls: bool = True) -> Flow[bool]:
+        """Load the stream with the next fetch; False when nothing came in time.
+
+        `polls` not: what the same call has found before is not handed out yet, so that nothing
+        of it may be given up.
+        """
+        fetch = yield from self._wait_for_fetch(deadline, polls=polls)
         if fetch is not None:
             self.stream.load(fetch)
         return fetch is not None
 
-    def _wait_for_fetch(self, deadline: float | None) -> Flow[Fetch | None]:
-        self.assignment.require()
+    def _wait_for_fetch(self, deadline: float | None, *, polls: bool = True) -> Flow[Fetch | None]:
+        if self.group is None:
+            self.assignment.require()
         self.settle()
         while True:
             # The bell is read before anything is looked at: what comes later rings it.
             bell = self._engine.bell()
             if self._guard.closed:
                 return None
+            if polls:
+                yield from self.begin_poll()
             fetch = self._appended() or (yield from self._find())
             if fetch is not None:
                 return fetch
@@ -178,6 +207,8 @@ class Fetcher:
     def _longest_wait(self, deadline: float | None) -> float | None:
         """Seconds until the deadline, or until too little data has been waited for enough."""
         ends = [] if deadline is None else [deadline]
+        if self.group is not None:
+            ends.append(self.group.next_look)
         if self._first_short_at is not None:
             ends.append(self._first_short_at + self._config.fetch_max_wait_ms / 1000)
         if not ends:
@@ -191,6 +222,8 @@ class Fetcher:
     def _is_worth_a_look(self) -> bool:
         """Whether a look would find something. Changes nothing: another thread may ask."""
         if self._guard.closed or self.assignment.is_stale():
+            return True
+        if self.group is not None and self.group.is_stale():
             return True
         return self._engine.find_ready(self.table.slots, self.table.offsets, 0) >= 0
 

@@ -6,6 +6,7 @@ whoever drives it performs that, and sends the answer in or throws in what was r
     Wait    until something is appended, or a time is over
     Call    a function that may take long: a cold page, another process's lock, a sync
     Pause   a moment for others, in the middle of much work
+    Invoke  a function of the user's, which may be a coroutine function where there is a loop
 
 `run` performs them where it stands, on its caller's thread. `streamlog.clients.asynchronous` lets
 its event loop turn meanwhile. (httpx drives its authentication flows in the same two ways.)
@@ -22,6 +23,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, cast
+
+from streamlog.errors import UsageError
 
 if TYPE_CHECKING:
     from streamlog.broker.engine import Engine
@@ -65,7 +68,27 @@ class Pause(NamedTuple):
         """Nothing: other threads run anyway."""
 
 
-Effect = Wait | Call | Pause
+class Invoke(NamedTuple):
+    """Call the user's `function` with these arguments, and wait for what it returns to be done.
+
+    It may use the client that this flow is of.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+    def perform(self, _engine: Engine) -> None:
+        returned = self.function(*self.arguments)
+        if hasattr(returned, "__await__"):
+            if hasattr(returned, "close"):
+                returned.close()
+            raise UsageError(
+                f"{self.function!r} is a coroutine function: that is for consumers of "
+                "open_async(), which are closed before their log"
+            )
+
+
+Effect = Wait | Call | Pause | Invoke
 Flow = Generator[Effect, Any, R]
 
 

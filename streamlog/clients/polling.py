@@ -35,6 +35,8 @@ class Polling:
         """At most `limit` records in runs, each of one partition; waits `timeout` s for one."""
         runs: list[Run] = []
         before: list[tuple[AssignedPartition, int]] = []
+        if self._fetcher.loaded is not None:  # otherwise loading does
+            yield from self._fetcher.begin_poll()
         try:
             yield from self._gather(runs, before, limit, self._fetcher.deadline(timeout))
         except BaseException:
@@ -55,7 +57,9 @@ class Polling:
         while missing > 0:
             try:
                 if fetcher.loaded is None:
-                    found = yield from fetcher.load_next(_PAST if runs else deadline)
+                    found = yield from fetcher.load_next(
+                        _PAST if runs else deadline, polls=not runs
+                    )
                     if not found:
                         return
                 index = fetcher.loaded

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from streamlog.errors import ConfigError, UnknownTopicError
 from streamlog.types import TopicDescription, TopicPartition
+
+if TYPE_CHECKING:
+    from streamlog.protocol import Uuid
 
 #: Describes the topic of a name; raises `UnknownTopicError` naming the nearest.
 FindTopic = Callable[[str], TopicDescription]
@@ -66,6 +69,24 @@ class TopicPattern:
             if not topics[name].internal and self._pattern.fullmatch(name)
             for partition in partitions_of(topics[name])
         ]
+
+
+class OwnedPartitions:
+    """The partitions that a member of a group has, by the ids of their topics."""
+
+    __slots__ = ("_partitions",)
+
+    def __init__(self, partitions: Iterable[tuple[Uuid, int]]) -> None:
+        self._partitions = frozenset((str(topic_id), number) for topic_id, number in partitions)
+
+    def resolve(self, topics: Mapping[str, TopicDescription]) -> list[TopicPartition]:
+        """What was deleted meanwhile is left out: the group will hear of it, too."""
+        names = {topic.topic_id: name for name, topic in topics.items()}
+        return sorted(
+            TopicPartition(names[topic_id], number)
+            for topic_id, number in self._partitions
+            if topic_id in names
+        )
 
 
 class AssignedPartitions:

@@ -134,6 +134,40 @@ PRODUCER_SETTINGS = SettingTable(
 CONSUMER_SETTINGS = SettingTable(
     "consumer",
     (
+        Setting("group_id", "string", None, "the group whose members share the partitions"),
+        Setting("group_instance_id", "string", None, "a name that outlives restarts"),
+        Setting(
+            "group_remote_assignor",
+            "string",
+            None,
+            "what this member wants its group's partitions assigned by",
+            choices=("uniform", "range"),
+        ),
+        Setting(
+            "group_protocol",
+            "string",
+            "consumer",
+            "how members rebalance: in a process as KIP-848 has it",
+            choices=("consumer",),
+        ),
+        Setting(
+            "max_poll_interval_ms",
+            "int",
+            300_000,
+            "time between two polls after which a member hangs, and others get its partitions",
+            1,
+        ),
+        Setting(
+            "enable_auto_commit",
+            "bool",
+            True,
+            "whether the positions of a group's member are committed by themselves",
+        ),
+        Setting("auto_commit_interval_ms", "int", 5_000, "time between two such commits", 0),
+        Setting("commit_acks", "acks", 1, "what a commit that returned means: written or synced"),
+        Setting("on_assign", "callable", None, "called with the partitions that were given"),
+        Setting("on_revoke", "callable", None, "called with those that are about to be given up"),
+        Setting("on_lost", "callable", None, "called with those that others may have by now"),
         Setting(
             "auto_offset_reset",
             "string",
@@ -169,19 +203,27 @@ CONSUMER_SETTINGS = SettingTable(
         ),
         _CLIENT_ID,
     ),
-    refused=dict.fromkeys(
-        (
-            "group_id", "group_instance_id", "group_protocol", "group_remote_assignor",
-            "partition_assignment_strategy", "session_timeout_ms", "heartbeat_interval_ms",
-            "max_poll_interval_ms", "enable_auto_commit", "auto_commit_interval_ms",
-        ),
-        "this version has no consumer groups; without one all partitions are assigned and the "
-        "position is yours to keep",
-    ),
+    refused={
+        "partition_assignment_strategy": "the group's coordinator assigns: group_remote_assignor",
+        "session_timeout_ms": "a member in a process is missed when its process is gone, or when "
+        "it does not poll for max_poll_interval_ms",
+        "heartbeat_interval_ms": "members in a process send no heartbeats",
+    },
     networked=(
         *_NETWORK, "allow_auto_create_topics", "default_api_timeout_ms", "exclude_internal_topics",
     ),
 )  # fmt: skip
+
+
+#: What only members of a group have.
+_OF_MEMBERS = (
+    "group_instance_id",
+    "group_remote_assignor",
+    "enable_auto_commit",
+    "on_assign",
+    "on_revoke",
+    "on_lost",
+)
 
 
 class OpenConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,6 +286,17 @@ class ProducerConfig(msgspec.Struct, frozen=True, kw_only=True):
 class ConsumerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one consumer. Sizes are bytes, `*_ms` milliseconds."""
 
+    group_id: str | None
+    group_instance_id: str | None
+    group_remote_assignor: str | None
+    group_protocol: str
+    max_poll_interval_ms: int
+    enable_auto_commit: bool
+    auto_commit_interval_ms: int
+    commit_acks: int
+    on_assign: Callable[..., Any] | None
+    on_revoke: Callable[..., Any] | None
+    on_lost: Callable[..., Any] | None
     auto_offset_reset: str
     fetch_min_bytes: int
     fetch_max_wait_ms: int
@@ -259,14 +312,18 @@ class ConsumerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_settings(cls, given: Mapping[str, object]) -> ConsumerConfig:
-        """Check `given` and fill in the defaults. Raises `ConfigError` and its subclasses.
-
-        `enable_auto_commit=False` is what a consumer without a group does anyway.
-        """
-        wanted = dict(given)
-        if wanted.get("enable_auto_commit") is False:
-            del wanted["enable_auto_commit"]
-        return cls(**parse_settings(CONSUMER_SETTINGS, wanted))
+        """Check `given` and fill in the defaults. Raises `ConfigError` and its subclasses."""
+        resolved = parse_settings(CONSUMER_SETTINGS, given)
+        for name in ("group_id", "group_instance_id"):
+            if resolved[name] is not None and not resolved[name].strip():
+                raise _contradiction(name, resolved[name], "a name, or None")
+        if resolved["group_id"] is None:
+            for name in _OF_MEMBERS:
+                if given.get(name) not in (None, False):
+                    raise _contradiction(name, resolved[name], "None without a group_id")
+        if resolved["commit_acks"] == 0:
+            raise _contradiction("commit_acks", 0, '1 or "all"')
+        return cls(**resolved)
 
 
 def _contradiction(name: str, value: object, allowed: str) -> ConfigError:

@@ -20,7 +20,7 @@ INTERNAL = {
         "look_again", "mark_forked", "now_ms", "open_topic", "raise_failures", "refresh_targets",
         "see_through", "take_sticky", "target_of", "tick", "topics_removed", "give_back", "put",
     },
-    "Consumer": {"begin_close", "forked_in_child"},
+    "Consumer": {"begin_close", "end_close", "forked_in_child"},
     "Admin": set(),
     "TypedTopic": {"deserializers", "serializers"},
     "TypedProducer": set(),

@@ -241,9 +241,7 @@ def test_an_interrupted_poll_hands_out_nothing_twice_and_loses_nothing(story: St
     assert sorted(values(consumer.poll())) == [b"1", b"2"]
 
 
-def test_what_belongs_to_groups_is_refused(story: Story) -> None:
-    with pytest.raises(UnsupportedFeatureError, match="group"):
-        story.log.consumer("orders", group_id="billing")
+def test_what_is_not_offered_is_refused(story: Story) -> None:
     with pytest.raises(UnsupportedFeatureError, match="transactions"):
         story.log.consumer("orders", isolation_level="read_committed")
     with pytest.raises(UnknownSettingError, match="auto_offset_reset"):

@@ -50,14 +50,27 @@ def test_producer_setting_is_refused(settings: dict[str, object], name: str) -> 
     assert caught.value.name == name
 
 
-def test_transactions_and_groups_are_refused_by_name() -> None:
+def test_what_is_not_offered_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedFeatureError, match="transactional_id"):
         ProducerConfig.from_settings({"transactional_id": "t"})
-    with pytest.raises(UnsupportedFeatureError, match="group_id"):
-        ConsumerConfig.from_settings({"group_id": "g"})
-    with pytest.raises(UnsupportedFeatureError, match="enable_auto_commit"):
-        ConsumerConfig.from_settings({"enable_auto_commit": True})
-    assert ConsumerConfig.from_settings({"group_id": None, "enable_auto_commit": False})
+    with pytest.raises(UnsupportedFeatureError, match="group_remote_assignor"):
+        ConsumerConfig.from_settings({"partition_assignment_strategy": "range"})
+
+
+def test_a_group_commits_by_itself_unless_told_otherwise() -> None:
+    assert ConsumerConfig.from_settings({"group_id": "g"}).enable_auto_commit
+    by_hand = {"group_id": "g", "enable_auto_commit": False}
+    assert not ConsumerConfig.from_settings(by_hand).enable_auto_commit
+    for wrong in (
+        {"group_id": " "},
+        {"group_id": "g", "group_instance_id": ""},
+        {"group_id": "g", "commit_acks": 0},
+        {"group_id": "g", "group_protocol": "classic"},
+        {"enable_auto_commit": True},
+        {"group_instance_id": "i"},
+    ):
+        with pytest.raises(ConfigError):
+            ConsumerConfig.from_settings(wrong)
 
 
 def test_unknown_settings_are_refused_with_the_nearest() -> None:

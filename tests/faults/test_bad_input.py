@@ -149,9 +149,9 @@ READING = [
     Case(lambda log, _: log.consumer("nope"), errors.UnknownTopicError, "nope"),
     Case(lambda log, _: log.consumer(5), errors.ConfigError, "5"),
     Case(
-        lambda log, _: log.consumer("flights", group_id="g"),
+        lambda log, _: log.consumer("flights", group_id="g", session_timeout_ms=6000),
         errors.UnsupportedFeatureError,
-        "group",
+        "session_timeout_ms",
     ),
     Case(lambda log, _: log.consumer("flights", nope=1), errors.UnknownSettingError, "nope"),
     Case(lambda log, _: log.consumer().poll(0), errors.UsageError, "subscribe"),

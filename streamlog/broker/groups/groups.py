@@ -267,6 +267,11 @@ class Groups:
     def _polls(self) -> dict[str, int]:
         return {} if self._engine.read_only else self.member_slots.polls()
 
+    def abandon(self, group_id: str, member_id: str, slot: MemberSlot) -> None:
+        """Nobody uses a member of this process any more. From a finalizer: takes no lock."""
+        slot.release()
+        self.watcher.bury_soon(group_id, member_id)
+
     @property
     def member_slots(self) -> MemberSlots:
         """When members of all processes polled last."""

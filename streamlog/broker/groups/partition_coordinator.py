@@ -75,6 +75,8 @@ class PartitionCoordinator:
         self._deadline_ms: int | None = None
         self._members_are_known = False  # `members` is as the groups are
         self._gone: set[str] = set()  # topics that are, and whose offsets may still be here
+        #: Moves whenever groups or topics changed: then members may have news.
+        self.version = 0
         #: By the client host of every process that has members here, as last seen: who they are.
         self.members: dict[str, list[MembersDied]] = {}
 
@@ -115,14 +117,19 @@ class PartitionCoordinator:
 
     def has_news(self, group_id: str, member_id: str, epoch: int) -> bool:
         """Whether a heartbeat would tell that member, who is in `epoch`, anything."""
+        return self.quiet_version(group_id, member_id, epoch) is None
+
+    def quiet_version(self, group_id: str, member_id: str, epoch: int) -> int | None:
+        """The version as of which a heartbeat would tell that member nothing; None: it would."""
         self.settle()
         with self._mutex:
-            return self._machine.has_news(group_id, member_id, epoch, self._now())
+            has_news = self._machine.has_news(group_id, member_id, epoch, self._now())
+            return None if has_news else self.version
 
     @property
-    def next_offset(self) -> int:
-        """The offset up to which the log was replayed."""
-        return self._machine.next_offset
+    def is_behind(self) -> bool:
+        """Whether others appended what was not replayed yet; one load."""
+        return self._machine.next_offset != self.log.log_end
 
     @property
     def deadline_ms(self) -> int | None:
@@ -197,7 +204,9 @@ class PartitionCoordinator:
                 return None
             if not result.records or self._append_locked(result.records):
                 replies += self._machine.apply(result)
-                self._members_are_known = self._members_are_known and not _changes_groups(result)
+                if _changes_groups(result):
+                    self._members_are_known = False
+                    self.version += 1
                 return result
 
     def _append_locked(self, records: list[CoordinatorRecord]) -> bool:
@@ -235,6 +244,7 @@ class PartitionCoordinator:
         before, image = self._image, self._around.topics.refresh()
         if image is not before:
             self._image = image
+            self.version += 1
             self._machine.take_image(image)
             self._gone.update(name for name in before.names if image.topic(name) is None)
 

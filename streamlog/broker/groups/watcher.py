@@ -12,11 +12,13 @@ import os
 import select
 import threading
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from streamlog.broker.groups.process_names import ProcessName, is_alive, own_name
+from streamlog.coordinator import MembersDied
 from streamlog.errors import StreamlogError
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Watcher:
         self._thread: threading.Thread | None = None
         self._pipe: tuple[int, int] | None = None
         self._is_closed = False
+        self._abandoned: deque[tuple[str, str]] = deque()
         self._waited_for: dict[int, int] = {}  # process descriptors, by number
         self._unheard: set[int] = set()  # numbers of processes whose end has to be looked for
 
@@ -66,6 +69,14 @@ class Watcher:
             assert self._pipe is not None
             with suppress(BlockingIOError):  # it is full: the thread wakes
                 os.write(self._pipe[1], b"\0")
+
+    def bury_soon(self, group_id: str, member_id: str) -> None:
+        """Have the thread tell that a member of this process is gone. Takes no lock."""
+        self._abandoned.append((group_id, member_id))
+        pipe = self._pipe
+        if pipe is not None and not self._is_closed:
+            with suppress(BlockingIOError):
+                os.write(pipe[1], b"\0")
 
     def close(self) -> None:
         """End the thread."""
@@ -132,7 +143,7 @@ class Watcher:
 
     def _look_after(self, coordinators: list[PartitionCoordinator], *, look: bool) -> bool:
         """Do what is due; False when something failed, and is to be tried again later."""
-        succeeded = True
+        succeeded = self._bury_abandoned()
         now_ms = self._now_ms()
         for coordinator in coordinators:
             deadline_ms = coordinator.deadline_ms
@@ -142,15 +153,27 @@ class Watcher:
                 elif self._groups.duties.has_any or (deadline_ms or now_ms + 1) <= now_ms:
                     coordinator.settle()
             except (StreamlogError, OSError) as error:
-                if self._is_closed:
-                    return True
-                import logging
-
-                succeeded = False
-                logging.getLogger("streamlog").warning(
-                    "groups of %s have to wait: %s", coordinator.log.directory, error
-                )
+                succeeded = self._has_to_wait(coordinator.log.directory, error)
         return succeeded
+
+    def _bury_abandoned(self) -> bool:
+        while self._abandoned:
+            group_id, member_id = self._abandoned[0]
+            try:
+                died = MembersDied(group_id, (member_id,))
+                self._groups.coordinator_of(group_id).tell([died])
+            except (StreamlogError, OSError) as error:
+                return self._has_to_wait(group_id, error)
+            self._abandoned.popleft()
+        return True
+
+    def _has_to_wait(self, what: str, error: Exception) -> bool:
+        """Say so, unless the engine is being closed; False: it is to be tried again."""
+        if not self._is_closed:
+            import logging
+
+            logging.getLogger("streamlog").warning("groups of %s have to wait: %s", what, error)
+        return False
 
     def _timeout_ms(self, coordinators: list[PartitionCoordinator]) -> int | None:
         """Until something is to be done; None for what only others know."""

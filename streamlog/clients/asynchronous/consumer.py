@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from streamlog.clients.asynchronous.driving import Driver, asynchronous
+from streamlog.clients.asynchronous.task_lock import TaskLock
 from streamlog.clients.asynchronous.waking import Waiters
 from streamlog.clients.awaitables import AsyncRecordStream
 from streamlog.clients.consumer import Consumer
 from streamlog.clients.flows import flow_of
 from streamlog.clients.guard import Guard
+from streamlog.clients.leaving import leaving
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,7 +43,7 @@ class AsyncConsumer:
     def __init__(
         self, engine: Engine, topics: Iterable[str], config: ConsumerConfig, workers: Workers
     ) -> None:
-        self._guard = Guard("consumer", for_tasks=True)
+        self._guard = Guard("consumer", TaskLock())
         #: The `Consumer` under it. For `streamlog`'s own modules.
         self.synchronous = Consumer(engine, (), config, self._guard)
         self._topics = list(topics)  # what is yet to be subscribed to
@@ -91,13 +93,11 @@ class AsyncConsumer:
     seek_to_end = asynchronous(Consumer.seek_to_end)
     lag = asynchronous(Consumer.lag)
 
-    async def commit(self, *_offsets: object) -> NoReturn:
-        """As `Consumer.commit`."""
-        self.synchronous.commit()
+    # Commits
 
-    async def committed(self, *_partitions: object) -> NoReturn:
-        """As `Consumer.committed`."""
-        self.synchronous.committed()
+    commit = asynchronous(Consumer.commit)
+    commit_async = asynchronous(Consumer.commit_async)
+    committed = asynchronous(Consumer.committed)
 
     # The logs
 
@@ -117,10 +117,20 @@ class AsyncConsumer:
 
         Waits at most `timeout` seconds for a task that is in a call to leave it.
         """
+        await self._close(timeout)
+
+    async def _close(self, timeout: float = 30.0, *, in_the_middle: bool = False) -> None:  # noqa: ASYNC109
         self.synchronous.begin_close()
         waiter = self._left.add()
-        if self._guard.is_entered and not self._guard.forked:
+        if self._guard.forked:
+            return
+        if self._guard.is_entered:
             await asyncio.wait([waiter], timeout=timeout)
+        is_idle = not self._guard.is_entered
+        with self._guard.last_words():
+            await self._driver.drive(
+                self.synchronous.end_close(is_idle=is_idle, in_the_middle=in_the_middle)
+            )
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self.__aenter__().__await__()
@@ -135,7 +145,8 @@ class AsyncConsumer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.close()
+        with leaving(error):
+            await self._close(in_the_middle=error is not None)
 
     async def _begin(self) -> None:
         if self._topics:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial, wraps
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from streamlog.clients.asynchronous.bells import bell_of
 from streamlog.clients.awaitable import TURN_S
-from streamlog.clients.flows import Call, Flow, Wait, flow_of
+from streamlog.clients.flows import Call, Flow, Invoke, Wait, flow_of
 from streamlog.clock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
@@ -61,6 +62,10 @@ class Driver:
             answer = await self._workers.run(effect.function)
         elif isinstance(effect, Wait):
             await bell_of(self._engine).wait(self._engine, effect)
+        elif isinstance(effect, Invoke):
+            returned = effect.function(*effect.arguments)
+            if isawaitable(returned):
+                await returned
         else:
             await self.pause()
             return None

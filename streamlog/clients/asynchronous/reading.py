@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Self
 
 from streamlog.clients.asynchronous.driving import Driver
+from streamlog.clients.asynchronous.task_lock import TaskLock
 from streamlog.clients.awaitables import AsyncRecordStream
 from streamlog.clients.guard import Guard
 from streamlog.clients.record_streams import RecordStream
@@ -39,7 +40,7 @@ class Reading:
         self._workers = workers
         self._open_ranges = open_ranges
         self._ranges: RangeSource | None = None
-        self._guard = Guard("reading", for_tasks=True)
+        self._guard = Guard("reading", TaskLock())
 
     def records(
         self, key_deserializer: Deserializer | None, value_deserializer: Deserializer | None

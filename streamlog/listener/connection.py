@@ -16,7 +16,8 @@ import logging
 import os
 import termios
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Coroutine
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
@@ -192,19 +193,20 @@ class Connection(asyncio.BufferedProtocol):
         request = decode_request(frame, self._routes.offer)
         self._request, self._request_bytes = request, len(frame) + 4
         body = self._routes.answer(self, request)
-        if inspect.isawaitable(body):
+        if inspect.iscoroutine(body):
             self._task = self.endpoint.loop.create_task(self._answer_later(request, body))
-            self._task.add_done_callback(self._answering_ended)
+            self._task.add_done_callback(partial(self._answering_ended, body))
         else:
             self._send(request, body)
 
-    async def _answer_later(self, request: Request, body: Awaitable[Any]) -> None:
+    async def _answer_later(self, request: Request, body: Coroutine[Any, Any, Any]) -> None:
         self._send(request, await body)
 
-    def _answering_ended(self, task: asyncio.Task[None]) -> None:
+    def _answering_ended(self, body: Coroutine[Any, Any, Any], task: asyncio.Task[None]) -> None:
         if self._task is task:
             self._task = None
         if task.cancelled():
+            body.close()  # the connection was lost, perhaps before it began
             return
         error = task.exception()
         if error is None:

@@ -144,11 +144,13 @@ class Listener:
             await self._stop.wait()
         finally:
             watchman.stop()
-            server.close()
+            # Not the server's close() yet: asyncio forgets, open, what it had just accepted.
+            self._loop.remove_reader(self._socket)
             endpoint.is_ending = True
             for connection in list(endpoint.connections):
                 connection.close()
             await _until_gone(endpoint)
+            server.close()
             await asyncio.to_thread(endpoint.close)
             await self._loop.shutdown_default_executor()
 
@@ -176,7 +178,8 @@ def _bind(host: str, port: int) -> socket.socket:
             name="host",
             value=host,
         )
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Of what is accepted from it: asyncio sets TCP_NODELAY on a socket that says it is TCP's.
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)

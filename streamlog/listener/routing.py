@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from streamlog.listener.handlers import (
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from streamlog.listener.connection import Connection
     from streamlog.protocol.exchange import Request
 
-Handler = Callable[["Connection", "Request"], "Any | Awaitable[Any]"]
-"""Answers a request: with the body of the response, or with what it is awaited from."""
+Handler = Callable[["Connection", "Request"], "Any | Coroutine[Any, Any, Any]"]
+"""Answers a request: with the body of the response, or with the coroutine of it."""
 
 # Groups get their handlers here, in a module of their own, once a coordinator runs below.
 _HANDLERS: dict[str, Handler] = {
@@ -58,6 +58,6 @@ class Routes:
         versions = offered()
         self.offer: Offer = {key: versions[key] for key in versions if key in self._handlers}
 
-    def answer(self, connection: Connection, request: Request) -> Any | Awaitable[Any]:
+    def answer(self, connection: Connection, request: Request) -> Any | Coroutine[Any, Any, Any]:
         """The handler's answer to a request, whose API is one that is offered."""
         return self._handlers[request.api.key](connection, request)

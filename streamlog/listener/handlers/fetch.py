@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streamlog.broker.fetch import FetchRequest, FetchResult, read_once
@@ -62,7 +62,7 @@ class _Look(NamedTuple):
     reads: list[_Read]
 
 
-def answer(connection: Connection, request: Request) -> Any | Awaitable[Any]:
+def answer(connection: Connection, request: Request) -> Any | Coroutine[Any, Any, Any]:
     """What there is or, when that is not enough, an awaitable of what there will be."""
     body = request.body
     try:

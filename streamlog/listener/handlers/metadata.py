@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from streamlog.errors import ClosedError, ForkedHandleError, InvalidTopicError, StreamlogError
@@ -35,7 +35,7 @@ _partition = _response.structs["MetadataResponsePartition"]
 _broker = _response.structs["MetadataResponseBroker"]
 
 
-def answer(connection: Connection, request: Request) -> Any | Awaitable[Any]:
+def answer(connection: Connection, request: Request) -> Any | Coroutine[Any, Any, Any]:
     """What is asked for, topics that are to be created included."""
     endpoint, body = connection.endpoint, request.body
     if _is_invalid(request):

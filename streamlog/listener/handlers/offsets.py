@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from streamlog.broker.fetch_checks import check_leader_epoch, end_of_epoch
@@ -40,7 +40,7 @@ _epoch_topic = _epoch_response.structs["OffsetForLeaderTopicResult"]
 _epoch_end = _epoch_response.structs["EpochEndOffset"]
 
 
-def list_offsets(connection: Connection, request: Request) -> Any | Awaitable[Any]:
+def list_offsets(connection: Connection, request: Request) -> Any | Coroutine[Any, Any, Any]:
     """The offset at a time, or at an end, of each partition."""
     connection.endpoint.partitions.refresh()
     times = Counter(

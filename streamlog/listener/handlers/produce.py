@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streamlog.broker.produced import append_produced, needs_sync
@@ -52,7 +52,7 @@ class _Written(NamedTuple):
     error: StreamlogError | None
 
 
-def answer(connection: Connection, request: Request) -> Any | Awaitable[Any]:
+def answer(connection: Connection, request: Request) -> Any | Coroutine[Any, Any, Any]:
     """Where the batches went, or why they did not, by partition."""
     endpoint = connection.endpoint
     now_ms = endpoint.engine.clock.now_ms()

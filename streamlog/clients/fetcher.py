@@ -194,8 +194,8 @@ class Fetcher:
             bell = self._engine.bell()
             if self._guard.closed:
                 return None
-            if polls:
-                yield from self.begin_poll()
+            if polls and self.group is not None:
+                yield from self.group.poll()
             fetch = self._appended() or (yield from self._find())
             if fetch is not None:
                 return fetch

@@ -71,9 +71,9 @@ def _format_double(value: float) -> str:
     return f"{mantissa}E{int(exponent)}"
 
 
-def refuse(setting: Setting, value: object) -> ConfigError:
+def refuse(setting: Setting, value: object, *, too_large: bool = False) -> ConfigError:
     """The error for a value that `setting` does not accept."""
-    allowed = setting.allowed()
+    allowed = setting.allowed(largest=too_large)
     return ConfigError(
         f"{setting.name}={value!r} is not allowed: it must be {allowed}",
         name=setting.name,
@@ -86,7 +86,7 @@ def _check_range(setting: Setting, value: object, parsed: Any) -> None:
     if setting.kind in ("int", "long", "double"):
         low, high = setting.bounds()
         if not low <= parsed <= high and parsed != setting.also:
-            raise refuse(setting, value)
+            raise refuse(setting, value, too_large=parsed > high)
     elif setting.choices:
         items = parsed if setting.kind == "list" else (parsed,)
         if any(item not in setting.choices for item in items):

@@ -44,8 +44,11 @@ class Setting(msgspec.Struct, frozen=True):
         """The name as Kafka writes it."""
         return self.name.replace("_", ".")
 
-    def allowed(self) -> str:
-        """What the setting accepts, in words, for messages and documentation."""
+    def allowed(self, *, largest: bool = False) -> str:
+        """What the setting accepts, in words, for messages and documentation.
+
+        `largest` names the end of a number's range also where it is only that of its type.
+        """
         match self.kind:
             case "bool":
                 return "true or false"
@@ -59,13 +62,13 @@ class Setting(msgspec.Struct, frozen=True):
                 return f"a list of {', '.join(self.choices)}" if self.choices else "a list"
             case "string":
                 return f"one of {', '.join(self.choices)}" if self.choices else "a string"
-        return self._allowed_number()
+        return self._allowed_number(largest)
 
-    def _allowed_number(self) -> str:
+    def _allowed_number(self, largest: bool) -> str:
         low, high = self.bounds()
-        largest = {"int": INT_MAX, "long": LONG_MAX}.get(self.kind)
+        is_open = not largest and high == {"int": INT_MAX, "long": LONG_MAX}.get(self.kind)
         noun = "a number" if self.kind == "double" else "an integer"
-        text = f"{noun} from {low}" + (" up" if high == largest else f" to {high}")
+        text = f"{noun} from {low}" + (" up" if is_open else f" to {high}")
         return text if self.also is None else f"{text}, or {self.also}"
 
     def bounds(self) -> tuple[float, float]:

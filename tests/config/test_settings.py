@@ -27,6 +27,14 @@ TABLE = SettingTable(
 
 
 @pytest.mark.parametrize(
+    ("value", "range_named"), [(-1, "from 0 up"), (2**31, "from 0 to 2147483647"), ("x", "0 up")]
+)
+def test_a_number_above_its_type_is_told_where_that_ends(value: object, range_named: str) -> None:
+    with pytest.raises(ConfigError, match=range_named):
+        parse_value(INT, value)
+
+
+@pytest.mark.parametrize(
     ("setting", "value", "parsed"),
     [
         (INT, 7, 7),
@@ -104,8 +112,8 @@ def test_value_is_refused_with_what_would_do(setting: Setting, value: object) ->
         parse_value(setting, value)
     assert caught.value.name == setting.name
     assert caught.value.value is value
-    assert caught.value.allowed == setting.allowed()
-    assert setting.allowed() in str(caught.value)
+    assert caught.value.allowed in (setting.allowed(), setting.allowed(largest=True))
+    assert caught.value.allowed in str(caught.value)
 
 
 @pytest.mark.parametrize(

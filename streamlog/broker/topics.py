@@ -124,9 +124,11 @@ def remove_topics(metadata: MetadataLog, names: Iterable[str]) -> list[TopicImag
 
 def find_topic(image: MetadataImage, name: str) -> TopicImage:
     """The topic of that name. Raises `UnknownTopicError` naming the nearest there is."""
+    if not isinstance(name, str):
+        raise ConfigError(f"a topic's name is a str, not {name!r}", value=name)
     topic = image.topics.get(name)
     if topic is None:
-        guess = nearest(name, image.topics) if isinstance(name, str) else None
+        guess = nearest(name, image.topics)
         hint = f"; did you mean {guess!r}?" if guess else ""
         raise UnknownTopicError(f"no topic is called {name!r}{hint}", topic=name, nearest=guess)
     return topic

@@ -69,6 +69,8 @@ class Admin:
 
         Raises what `StreamLog.create_topic` raises.
         """
+        if isinstance(topics, (str, NewTopic)):
+            raise ConfigError(f"a list of topics is expected, not {topics!r} alone", value=topics)
         wanted = [NewTopic(each) if isinstance(each, str) else each for each in topics]
         for topic in wanted:
             if not isinstance(topic, NewTopic):

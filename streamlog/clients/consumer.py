@@ -20,6 +20,7 @@ from streamlog.clients.subscription import (
     AssignedPartitions,
     NamedTopics,
     TopicPattern,
+    typed_partitions,
 )
 from streamlog.errors import ConfigError, UnsupportedFeatureError
 from streamlog.types import OffsetAndTimestamp, TopicPartition
@@ -194,7 +195,7 @@ class Consumer(Commits):
         With a group it is no member of it, and goes on where the group was; it can commit as long
         as the group has no members. Raises `UnknownTopicError`.
         """
-        wanted = list(partitions)
+        wanted = typed_partitions(partitions)
         assigned = yield from call(partial(AssignedPartitions, wanted, self._engine.topic))
         if self.group is not None:
             yield from self.group.leave()

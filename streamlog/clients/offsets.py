@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, get_args
 
 from streamlog.broker.list_offsets import list_offset
-from streamlog.clients.subscription import checked_partition
+from streamlog.clients.subscription import checked_partition, typed_partitions
 from streamlog.errors import ConfigError
 from streamlog.types import IsolationLevel, OffsetAndTimestamp, TopicPartition
 
@@ -36,6 +36,7 @@ def offsets_for_times(
 
     Raises `ConfigError` for a time that is not an integer from 0 up.
     """
+    _check_times(timestamps)
     for partition, timestamp in timestamps.items():
         if not isinstance(timestamp, int) or isinstance(timestamp, bool) or timestamp < 0:
             raise ConfigError(
@@ -60,6 +61,7 @@ def list_offsets(
             value=isolation_level,
             allowed=allowed,
         )
+    _check_times(timestamps)
     return {
         each: list_offset(_log(engine, each), timestamps[each], isolation_level)
         for each in checked_partitions(engine, timestamps)
@@ -70,7 +72,14 @@ def checked_partitions(
     engine: Engine, partitions: Iterable[TopicPartition]
 ) -> list[TopicPartition]:
     """The partitions themselves. Raises `UnknownTopicError` unless all of them are there."""
-    return [checked_partition(each, engine.topic) for each in partitions]
+    return [checked_partition(each, engine.topic) for each in typed_partitions(partitions)]
+
+
+def _check_times(timestamps: object) -> None:
+    if not isinstance(timestamps, Mapping):
+        raise ConfigError(
+            f"times, by partition, are a mapping, not {timestamps!r}", value=timestamps
+        )
 
 
 def _log(engine: Engine, partition: TopicPartition) -> PartitionLog:

@@ -67,6 +67,7 @@ def open_ranges(
     for name, value in (("start", start), ("end", end), ("start_time_ms", start_time_ms),
                         ("end_time_ms", end_time_ms)):  # fmt: skip
         _check_number(name, value)
+    _check_number("partition", partition)
     if start and start_time_ms is not None:
         raise ConfigError("read() takes either start or start_time_ms")
     if end is not None and end_time_ms is not None:

@@ -29,11 +29,10 @@ class NamedTopics:
     __slots__ = ("_topics",)
 
     def __init__(self, topics: Iterable[str], find: FindTopic) -> None:
-        self._topics = list(dict.fromkeys(topics))
-        for topic in self._topics:
-            if not isinstance(topic, str):
-                raise ConfigError(f"a topic's name is a str, not {topic!r}", value=topic)
+        names = list(topics)
+        for topic in names:
             find(topic)
+        self._topics = list(dict.fromkeys(names))
 
     @property
     def topics(self) -> frozenset[str]:
@@ -95,9 +94,7 @@ class AssignedPartitions:
     __slots__ = ("_partitions", "_topic_ids")
 
     def __init__(self, partitions: Iterable[TopicPartition], find: FindTopic) -> None:
-        self._partitions = [
-            checked_partition(each, find) for each in dict.fromkeys(map(_typed, partitions))
-        ]
+        self._partitions = [checked_partition(each, find) for each in dict.fromkeys(partitions)]
         self._topic_ids = {each.topic: find(each.topic).topic_id for each in self._partitions}
 
     def resolve(self, topics: Mapping[str, TopicDescription]) -> list[TopicPartition]:
@@ -126,6 +123,15 @@ def checked_partition(partition: TopicPartition, find: FindTopic) -> TopicPartit
             partition=number,
         )
     return TopicPartition(topic, number)
+
+
+def typed_partitions(partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
+    """What is meant by several partitions. Raises `ConfigError` for one alone, which iterates."""
+    if isinstance(partitions, (str, TopicPartition)):
+        raise ConfigError(
+            f"a list of TopicPartition is expected, not {partitions!r} alone", value=partitions
+        )
+    return [_typed(each) for each in partitions]
 
 
 def _typed(partition: object) -> TopicPartition:

@@ -57,6 +57,25 @@ def test_what_cannot_be_created_is_told(story: Story) -> None:
         admin.describe_topics(["oders"])
 
 
+def test_one_where_several_are_expected_and_several_where_one_is(story: Story) -> None:
+    admin = story.log.admin
+    for alone in ("abc", NewTopic("abc")):
+        with pytest.raises(ConfigError, match="alone"):
+            admin.create_topics(alone)  # type: ignore[arg-type]
+    assert admin.list_topics() == ["flights", "orders"]
+    calls: list[Callable[[Any], object]] = [
+        admin.compact,
+        admin.apply_retention,
+        admin.describe_partitions,
+        lambda topic: admin.describe_topics([topic]),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigError, match="a topic's name is a str"):
+            call(["orders"])
+    with pytest.raises(ConfigError, match="mapping"):
+        admin.list_offsets([ORDERS_0])  # type: ignore[arg-type]
+
+
 def test_offsets_by_position_and_by_time(story: Story) -> None:
     story.write("orders", 0, b"a", b"b", b"c")
     story.write("orders", 0, b"d", timestamp_ms=NOON_MS - 1000)

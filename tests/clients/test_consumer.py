@@ -174,6 +174,19 @@ def test_offsets_by_time(story: Story) -> None:
     assert consumer.end_offsets([ORDERS_0, ORDERS_1]) == {ORDERS_0: 3, ORDERS_1: 0}
     with pytest.raises(ConfigError):
         consumer.offsets_for_times({ORDERS_0: -1})
+    with pytest.raises(ConfigError, match="mapping"):
+        consumer.offsets_for_times([ORDERS_0])  # type: ignore[arg-type]
+
+
+def test_one_where_several_are_expected_and_several_where_one_is(story: Story) -> None:
+    consumer = story.log.consumer("orders")
+    for call in (consumer.assign, consumer.end_offsets, consumer.beginning_offsets):
+        with pytest.raises(ConfigError, match="a list of TopicPartition is expected"):
+            call(ORDERS_0)
+    with pytest.raises(ConfigError, match="a list of TopicPartition is expected"):
+        consumer.assign("orders")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="a topic's name is a str"):
+        story.log.consumer(["orders"])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("reset", ["latest", "earliest", "none"])

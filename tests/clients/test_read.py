@@ -98,8 +98,9 @@ def test_what_was_asked_for_must_be_there(story: Story) -> None:
         {"start": 1, "start_time_ms": 1},
         {"end": 1, "end_time_ms": 1},
         {"partition": "0"},
+        {"partition": True},
     ):
-        with pytest.raises(ConfigError):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
             read("flights", **wrong)  # type: ignore[arg-type]
 
 

@@ -61,7 +61,7 @@ _OWN_FILES = frozenset(
 
 
 _REMEDIES = {
-    errno.EROFS: "read_only=True opens it",
+    errno.EROFS: "read_only=True opens what is there",
     errno.EACCES: "its files are another user's: open it as that one, or have them made with a "
     "mode= that lets a group in (0o660) or lets others read (0o644), for read_only=True",
 }

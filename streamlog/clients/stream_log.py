@@ -13,7 +13,7 @@ from streamlog.broker.engine import Engine
 from streamlog.broker.memory_directory import MEMORY_FILES, OS_FILES
 from streamlog.clients.forking import watch_forks
 from streamlog.clients.leaving import leaving
-from streamlog.errors import ClosedError, ConfigError
+from streamlog.errors import ClosedError, ConfigError, UnsupportedFeatureError
 from streamlog.types import BackupReport, TopicDescription
 
 if TYPE_CHECKING:
@@ -58,11 +58,19 @@ def open_log(
 
     Raises `NotALogDirectoryError` for something else at that path or, with `create=False`, for
     nothing; `DirectoryInUseError` when a Kafka broker holds it; `LockTimeoutError`,
-    `CorruptDirectoryError`, `UnsupportedFormatError`, `ConfigError`, `UnknownSettingError`.
+    `CorruptDirectoryError`, `UnsupportedFormatError`, `ConfigError`, `UnknownSettingError`,
+    `UnsupportedFeatureError` for an address (`kafka://host`) or a network file system.
     """
     name = os.fspath(path)
     if not isinstance(name, str) or not name or "\0" in name:
         raise ConfigError(f"a path is a str that names a directory, not {name!r}", path=path)
+    scheme, mark, _ = name.partition("://")
+    if mark and scheme.isalpha():  # kafka://host is no wish for a directory called "kafka:"
+        raise UnsupportedFeatureError(
+            f"{name!r} is an address: this version opens directories only", feature="addresses"
+        )
+    if isinstance(mode, bool) or not isinstance(mode, int) or not 0 <= mode <= 0o777:
+        raise ConfigError(f"mode={mode!r} is not allowed: it must be one as 0o600", name="mode")
     return StreamLog(name, create=create, read_only=read_only, mode=mode, **settings)
 
 
@@ -320,6 +328,8 @@ class StreamLog:
         name = os.fspath(destination)
         if not isinstance(name, str) or not name or "\0" in name:
             raise ConfigError(f"a destination is a str that names a directory, not {name!r}")
+        if name == MEMORY:
+            raise ConfigError(f"{MEMORY} is gone on close, and no place for a backup")
         from streamlog.broker.backup import back_up
 
         return back_up(self.engine_for_writing(), name, progress=progress, link=link)

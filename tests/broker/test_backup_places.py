@@ -139,6 +139,16 @@ def test_an_empty_directory_is_a_place(log: streamlog.StreamLog, target: Path) -
     assert errors(target.parent / "new" / "deep" / "backup") == []
 
 
+def test_memory_is_no_place(
+    log: streamlog.StreamLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ConfigError, match="gone on close"):
+        log.backup(":memory:")
+    assert list((tmp_path / "here").iterdir()) == []
+
+
 def test_who_may_not_back_up(log: streamlog.StreamLog, target: Path) -> None:
     with pytest.raises(ConfigError):
         log.backup("")

@@ -21,6 +21,7 @@ from streamlog.errors import (
     TopicExistsError,
     UnknownSettingError,
     UnknownTopicError,
+    UnsupportedFeatureError,
 )
 from streamlog.storage.filesystem import OS_FILESYSTEM
 from tests.clients.conftest import Story
@@ -129,6 +130,21 @@ def test_opening_says_what_is_wrong(open_log: Opener, tmp_path: pathlib.Path) ->
     assert os.listdir(tmp_path) == ["notes.txt"]
     with pytest.raises(UnknownSettingError, match="lock_timeout_ms"):
         open_log(tmp_path / "log", lock_timeout=3)
+    for mode in ("rw", -1, True, 0o1777):
+        with pytest.raises(ConfigError, match="mode="):
+            open_log(tmp_path / "log", mode=mode)
+    assert os.listdir(tmp_path) == ["notes.txt"]
+
+
+def test_an_address_is_no_directory(
+    open_log: Opener, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnsupportedFeatureError, match="address"):
+        open_log("kafka://localhost:9092")
+    assert os.listdir(tmp_path) == []
+    open_log("a:/b").close()
+    assert os.listdir(tmp_path) == ["a:"]
 
 
 def test_verify_finds_nothing_wrong_and_then_what_is(open_log: Opener, directory: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from streamlog.errors import CorruptDirectoryError
@@ -43,7 +44,9 @@ class LogVerification:
     """One run over one partition. `published` tells its state, None where nobody has it open.
 
     `log_start` is where the log begins in a directory that is not in use; there the last segment
-    may end as a crash leaves it, when it `may_be_torn`.
+    may end as a crash leaves it, when it `may_be_torn`. Offsets may be missing where the log
+    `is_cleaned`, and behind `recovery_point` after a crash. That is asked when some are found to
+    be: a compaction that begins meanwhile says so before it takes any out.
     """
 
     def __init__(
@@ -55,6 +58,8 @@ class LogVerification:
         epochs: LeaderEpochs,
         published: Published,
         log_start: int,
+        recovery_point: int,
+        is_cleaned: Callable[[], bool],
         may_be_torn: bool,
         advance: Callable[[int], None],
     ) -> None:
@@ -64,6 +69,8 @@ class LogVerification:
         self._epochs = epochs
         self._published = published
         self._log_start = log_start
+        self._recovery_point = recovery_point
+        self._is_cleaned = is_cleaned
         self._may_be_torn = may_be_torn
         self._advance = advance
 
@@ -125,6 +132,9 @@ class LogVerification:
             if base_offset < reached.end:
                 text = f"it starts at {base_offset}, the one before ends at {reached.end}"
                 findings.error("overlap", path, text)
+            pass_gap = partial(self._pass_gap, findings)
+            if base_offset > reached.end:
+                pass_gap(path, 0, reached.end, base_offset)
             active = state if state is not None and base_offset == state.base_offset else None
             verification = SegmentVerification(
                 self._filesystem,
@@ -137,6 +147,7 @@ class LogVerification:
                 offset_index_size=None if active is None else active.offset_index_size,
                 time_index_size=None if active is None else active.time_index_size,
                 may_be_torn=self._may_be_torn and state is None and is_last,
+                pass_gap=pass_gap,
                 advance=self._advance,
             )
             verification.run()
@@ -145,6 +156,24 @@ class LogVerification:
             findings.error("missing_file", error.filename or path, "it was there a moment ago")
             return reached
         return Reached(verification.next_offset, verification.leader_epoch)
+
+    def _pass_gap(
+        self, findings: PartitionFindings, path: str, position: int, first: int, following: int
+    ) -> None:
+        """Report the offsets from `first` up to `following`, which no batch has, if one should."""
+        now = self._published()
+        first = max(first, self._log_start if now is None else now.log_start)
+        if first >= following or self._is_cleaned():
+            return
+        is_unsynced = self._may_be_torn and now is None and first >= self._recovery_point
+        report = findings.warning if is_unsynced else findings.error
+        report(
+            "missing_records",
+            path,
+            f"the batches of offsets {first} to {following - 1} are missing before this one",
+            position=position,
+            offset=first,
+        )
 
     def _verify_transaction_index(self, base_offset: int, findings: PartitionFindings) -> None:
         path = f"{self._directory}/{segment_name(base_offset, TRANSACTION_INDEX)}"

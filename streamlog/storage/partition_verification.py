@@ -27,6 +27,7 @@ from streamlog.storage.names import (
     segment_name,
 )
 from streamlog.storage.partition_metadata import read_partition_metadata
+from streamlog.storage.partition_recovery import missing_start
 from streamlog.storage.producer_snapshot import read_snapshot
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def verify_partition(
     clean: bool,
     recovery_point: int,
     log_start: int,
+    is_cleaned: Callable[[], bool],
     published: Published,
     advance: Callable[[int], None],
 ) -> list[Finding]:
@@ -55,7 +57,8 @@ def verify_partition(
 
     `published` tells the state of a partition that is being written to, None for one that nobody
     has open: what lies behind its end is nobody's yet, and what lies before its start is no record
-    any more. `recovery_point` and `log_start` are the checkpoints', 0 when absent.
+    any more. `recovery_point` and `log_start` are the checkpoints', 0 when absent. `is_cleaned`
+    tells whether compaction may have taken offsets out.
     """
     findings = PartitionFindings(topic, partition)
     state = published()
@@ -64,6 +67,9 @@ def verify_partition(
     _verify_names(filesystem, directory, files, first, state, findings)
     _verify_topic_id(filesystem, directory, topic, findings)
     epochs = _verify_epochs(filesystem, directory, findings)
+    if state is None:
+        for text in missing_start(directory, epochs, log_start, files):
+            findings.error("missing_records", directory, text.removeprefix(f"{directory}: "))
     end = LogVerification(
         filesystem,
         directory,
@@ -71,6 +77,8 @@ def verify_partition(
         epochs=epochs,
         published=published,
         log_start=log_start,
+        recovery_point=recovery_point,
+        is_cleaned=is_cleaned,
         may_be_torn=not clean,
         advance=advance,
     ).run()

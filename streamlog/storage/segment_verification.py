@@ -41,7 +41,8 @@ class SegmentVerification:
 
     `limit` and the index sizes are the published ones of an active segment, None for all of
     the files. `may_be_torn`: it is the last segment and nobody closed it, so a bad end is what
-    a crash leaves and recovery cuts.
+    a crash leaves and recovery cuts. `pass_gap(path, position, first, next)` is told of offsets
+    that no batch has.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class SegmentVerification:
         offset_index_size: int | None,
         time_index_size: int | None,
         may_be_torn: bool,
+        pass_gap: Callable[[str, int, int, int], None],
         advance: Callable[[int], None],
     ) -> None:
         self._filesystem = filesystem
@@ -66,6 +68,7 @@ class SegmentVerification:
         self._epochs = epochs
         self._limit = limit
         self._may_be_torn = may_be_torn
+        self._pass_gap = pass_gap
         self._advance = advance
         self._path = f"{directory}/{segment_name(base_offset, LOG)}"
         self._offset_entries = _OffsetEntries(self, offset_index_size)
@@ -119,6 +122,8 @@ class SegmentVerification:
                     return
                 position, self.next_offset = header.position, header.base_offset
                 continue
+            if header.base_offset > self.next_offset:
+                self._pass_gap(self._path, position, self.next_offset, header.base_offset)
             at = position - start
             yield header, window[at : at + header.size]
             position, self.next_offset = header.end, header.last_offset + 1

@@ -7,6 +7,7 @@ other) or a `warning` (what a crash leaves and opening repairs; what does not be
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from streamlog.errors import CorruptDirectoryError, CorruptRecordError, StorageError
@@ -34,7 +35,7 @@ from streamlog.storage.partition_verification import verify_partition
 from streamlog.storage.properties import read_meta_properties, read_streamlog_format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from streamlog.storage.filesystem import Filesystem
     from streamlog.storage.shared import PartitionState
@@ -82,6 +83,7 @@ def verify_directory(
             clean=clean,
             recovery_point=checkpoints[RECOVERY_POINTS].get(key, 0),
             log_start=checkpoints[LOG_STARTS].get(key, 0),
+            is_cleaned=partial(_is_cleaned, filesystem, path, key, names),
             published=_asking(published, key),
             advance=meter.advance,
         )
@@ -95,6 +97,22 @@ def _asking(
 ) -> Callable[[], PartitionState | None]:
     """How to ask for the state of one partition, as it is whenever it is asked for."""
     return lambda: None if published is None else published.get(key)
+
+
+def _is_cleaned(
+    filesystem: Filesystem, path: str, key: tuple[str, int], names: Collection[str]
+) -> bool:
+    """Whether compaction may have taken offsets out of a log.
+
+    Ours says so in its checkpoint before it does; a broker only afterwards, so in a directory
+    that is a broker's nobody can know.
+    """
+    if STREAMLOG_PROPERTIES not in names:
+        return True
+    try:
+        return key in read_offset_checkpoint(filesystem, f"{path}/{CLEANER_OFFSETS}")
+    except CorruptDirectoryError:  # a finding of its own
+        return True
 
 
 class _Meter:

@@ -22,6 +22,7 @@ class Directory:
         self.path = path
         path.mkdir()
         self.write("meta.properties", format_meta_properties(MetaProperties("c" * 22, 0, "d" * 22)))
+        self.write("streamlog.properties", b"format=2\n")
         self.write(".kafka_cleanshutdown", b"")
         self.folder = Folder(path / "orders-0")
         self.write("orders-0/partition.metadata", format_partition_metadata(b"\1" * 16))
@@ -153,6 +154,59 @@ class TestAfterACrash:
         assert directory.verify(published={("orders", 0): state}) == []
 
 
+class TestMissingOffsets:
+    """Compaction takes offsets out, and nothing else does."""
+
+    def missing(self, directory, **settings):
+        found = [one for one in directory.verify(**settings) if one.kind == "missing_records"]
+        return [(one.severity, one.file, one.offset) for one in found]
+
+    def remove(self, folder, number):
+        for suffix in (".log", ".index", ".timeindex"):
+            folder.file(suffix, folder.bases[number]).unlink()
+
+    def cleaned(self, directory, *topics):
+        offsets = {(topic, 0): 1 for topic in topics}
+        directory.write("cleaner-offset-checkpoint", format_offset_checkpoint(offsets))
+
+    def test_a_segment_in_the_middle(self, directory):
+        _, second, third = directory.folder.bases
+        following = str(directory.folder.file(".log", third))
+        self.remove(directory.folder, 1)
+        assert self.missing(directory) == [("error", following, second)]
+        state = directory.folder.recover(
+            clean=True, recovery_point=directory.folder.next_offset
+        ).state
+        published = {("orders", 0): state}
+        assert self.missing(directory, published=published) == [("error", following, second)]
+        self.cleaned(directory, "payments")
+        assert self.missing(directory) == [("error", following, second)]
+        self.cleaned(directory, "orders")
+        assert self.missing(directory) == []
+
+    def test_of_a_broker_nobody_knows_what_it_compacted(self, directory):
+        self.remove(directory.folder, 1)
+        (directory.path / "streamlog.properties").unlink()
+        assert self.missing(directory) == []
+
+    def test_the_first_segment(self, directory):
+        self.remove(directory.folder, 0)
+        assert self.missing(directory) == [("error", str(directory.folder.path), -1)]
+
+    def test_a_batch_in_a_segment(self, directory):
+        folder = directory.folder
+        before, gone = folder.batches[-4:-2]
+        log = folder.file(".log")
+        data = log.read_bytes()
+        log.write_bytes(data[: gone.position] + data[gone.end :])
+        lost = ("error", str(log), before.next_offset)
+        assert self.missing(directory) == [lost]
+        (directory.path / ".kafka_cleanshutdown").unlink()
+        assert self.missing(directory) == [lost]  # below the recovery point: it was on the disk
+        directory.mark(1)
+        assert self.missing(directory) == [("warning", *lost[1:])]
+
+
 class TestLogStart:
     def start_at(self, directory, offset):
         data = format_offset_checkpoint({("orders", 0): offset})
@@ -268,7 +322,10 @@ class TestWhileOthersGoOn:
         path = folder.file(".log", folder.bases[1])
         published = Changing(folder, 3, lambda _: path.unlink())
         found = directory.verify(published=published)
-        assert [(one.kind, one.file) for one in found] == [("missing_file", str(path))]
+        assert [(one.kind, one.file) for one in found] == [
+            ("missing_file", str(path)),
+            ("missing_records", str(folder.file(".log"))),
+        ]
 
 
 class TestFilesBeside:

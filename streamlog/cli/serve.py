@@ -11,8 +11,8 @@ from streamlog.cli.output import Output
 
 DESCRIPTION = """\
 Listen on loopback and speak Kafka's protocol, so that clients of every language use the topics of
-a directory. Other processes may use the directory at the same time. SIGTERM and Ctrl-C end it:
-connections are closed, and what was acknowledged is in the directory.
+a directory, which is created when there is none. Other processes may use it at the same time.
+SIGTERM and Ctrl-C end it: connections are closed, and what was acknowledged is in the directory.
 """
 EPILOG = """\
 examples:

@@ -44,6 +44,16 @@ def test_it_serves_until_it_is_told_to_end(directory: str, ending: signal.Signal
         assert log.verify() == []
 
 
+def test_it_creates_the_directory_and_says_so(directory: str) -> None:
+    with serving(f"{directory}/new") as (process, _):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    streamlog.open(f"{directory}/new", create=False).close()
+    command = [sys.executable, "-m", "streamlog", "serve", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "created when there is none" in " ".join(shown.stdout.split())
+
+
 def test_a_port_that_is_taken_is_an_error(directory: str, tmp_path: object) -> None:
     with serving(directory) as (_, bootstrap):
         port = bootstrap.rpartition(":")[2]

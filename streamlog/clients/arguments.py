@@ -35,7 +35,7 @@ def raw(value: Any, name: str) -> bytes:
     try:
         return memoryview(value).tobytes()
     except TypeError:
-        raise not_bytes_or_none(name, value) from None
+        raise _not_bytes(name, value) from None
 
 
 def byte_size(value: Any, name: str) -> int:
@@ -43,7 +43,13 @@ def byte_size(value: Any, name: str) -> int:
     try:
         return memoryview(value).nbytes
     except TypeError:
-        raise not_bytes_or_none(name, value) from None
+        raise _not_bytes(name, value) from None
+
+
+def _not_bytes(name: str, value: Any) -> TypeError:
+    serializer = "key_serializer" if name.startswith("key") else "value_serializer"
+    remedy = f"encode it, or give the producer a {serializer}"
+    return TypeError(f"{not_bytes_or_none(name, value)}: {remedy}")
 
 
 def serialized(

@@ -214,9 +214,9 @@ def test_a_partitioner_that_answers_nonsense_fails_the_send(rig: Rig, answer: ob
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"value": "text"}, "value must be bytes-like or None, not str"),
+        ({"value": "text"}, "not str: encode it, or give the producer a value_serializer"),
         ({"value": 5}, "value must be bytes-like or None, not int"),
-        ({"key": "k"}, "key must be bytes-like or None, not str"),
+        ({"key": "k"}, "key must be bytes-like or None, not str: .* a key_serializer"),
         ({"partition": "1"}, "partition must be int or None, not str"),
         ({"partition": True}, "partition must be int or None, not bool"),
         ({"timestamp_ms": 1.5}, "timestamp_ms must be int .* not float"),

@@ -60,6 +60,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         if arguments.json:
             output.json_object(topic._asdict())
         else:
-            partitions = count_text(topic.partitions, "partition")
-            output.line(f"altered {topic.name}: {partitions}, {settings_text(topic.settings)}")
+            now = [count_text(topic.partitions, "partition")]
+            now += [settings_text(topic.settings)] if topic.settings else []
+            output.line(f"altered {topic.name}: {', '.join(now)}")
     return 0

@@ -89,6 +89,8 @@ def test_alter(run: Run, directory: Path) -> None:
         "topics", "alter", directory, "odd", "--delete-config", "retention.ms", "--json"
     ).objects
     assert (topic["name"], topic["partitions"], topic["settings"]) == ("odd", 4, {})
+    grown = run("topics", "alter", directory, "odd", "--partitions", "5")
+    assert grown.lines == ["altered odd: 5 partitions"]
 
 
 def test_internal_topics_are_listed_when_asked_for(run: Run, directory: Path) -> None:

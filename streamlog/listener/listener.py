@@ -165,6 +165,12 @@ async def _until_gone(endpoint: Endpoint) -> None:
 
 def _bind(host: str, port: int) -> socket.socket:
     """A listening socket on an IPv4 address: one that clients can be told."""
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 0xFFFF:
+        raise ConfigError(  # the resolver takes 99999, and means 34463
+            f"port={port!r} is not allowed: it must be an integer from 0 to 65535",
+            name="port",
+            value=port,
+        )
     try:
         found = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)[0][4]
     except (OSError, UnicodeError, OverflowError) as error:

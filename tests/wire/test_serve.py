@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 import streamlog
+from streamlog.errors import ConfigError
 from tests.wire.clients import ConfluentClient, Seen, Sent
 
 
@@ -61,6 +63,15 @@ def test_a_port_that_is_taken_is_an_error(directory: str, tmp_path: object) -> N
         failed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert failed.returncode == 1
         assert f"cannot listen on 127.0.0.1:{port}" in failed.stderr
+
+
+@pytest.mark.parametrize("port", [65536, 99999, -1, True, "9092", None])
+def test_a_port_that_there_is_not_is_an_error(port: Any) -> None:
+    with (
+        streamlog.open(":memory:") as log,
+        pytest.raises(ConfigError, match=r"port=.* from 0 to 65535"),
+    ):
+        log.listen(port=port)
 
 
 def test_a_setting_that_there_is_not_is_an_error(directory: str) -> None:

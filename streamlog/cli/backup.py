@@ -18,9 +18,9 @@ Copy a whole log directory as it is at one instant, while other streamlog proces
 and compact. The copy is a log directory that was closed cleanly: to restore it, open it, or move it
 to where the log was. A Kafka broker may be started on it as well.
 
-A former backup of the same log is replaced at once, when the new one is on the disk; what did not
-change since is not copied again. On one file system sealed segments are hard links, which take
-no room.
+A former backup of the same log is replaced at once, when the new one is on the disk; sealed
+segments that it has are not copied again, only those that each partition appends to. On one file
+system sealed segments are hard links, which take no room.
 """
 EPILOG = """\
 Where no backup could be made, a former one is as it was.

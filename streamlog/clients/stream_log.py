@@ -312,8 +312,9 @@ class StreamLog:
         The copy is a log directory that was closed cleanly: restoring it is opening it.
 
         It appears at once, when all of it is on the disk. A former backup of this log at
-        `destination` stays what it is until then, and what did not change since is not copied
-        again. `progress(done_bytes, total_bytes)` is called as it goes on, by any thread.
+        `destination` stays what it is until then, and sealed segments that it has are not copied
+        again; those that are appended to are. `progress(done_bytes, total_bytes)` is called as it
+        goes on, by any thread.
 
         On one file system sealed segments are hard links: the same file under two names. Nothing
         that streamlog or a Kafka broker does to the backup, or to the log, changes such a file;

@@ -68,13 +68,13 @@ class Engine(TopicOperations):
     looks_at_files = False
 
     def __init__(self, opening: Opening, config: OpenConfig) -> None:
+        self.config = config
         self.place: Place = opening.place
         self.filesystem: Filesystem = opening.filesystem
         self.clock: Clock = opening.clock
         self.report: RecoveryReport | None = None
         self.is_foreign = False
         self._opening = opening
-        self._config = config
         self._closed = False
         self._housekeeper: Housekeeper | None = None
         self._groups: Groups | None = None
@@ -171,7 +171,7 @@ class Engine(TopicOperations):
         try:
             with typed_errors(self.place.path):
                 last = LastClose(
-                    self._opening, self.metadata.refresh(), self.log, self._config.lock_timeout_ms
+                    self._opening, self.metadata.refresh(), self.log, self.config.lock_timeout_ms
                 )
                 if last.is_last():
                     last.finish()
@@ -245,7 +245,7 @@ class Engine(TopicOperations):
             if self._housekeeper is None:
                 from streamlog.broker.housekeeping import Housekeeper
 
-                self._housekeeper = Housekeeper(self, self._config)
+                self._housekeeper = Housekeeper(self, self.config)
             return self._housekeeper
 
     @property
@@ -257,7 +257,7 @@ class Engine(TopicOperations):
                 if self._groups is None:
                     from streamlog.broker.groups.groups import Groups
 
-                    self._groups = Groups(self, self._config)
+                    self._groups = Groups(self, self.config)
         return self._groups
 
     def metadata_end(self) -> int:

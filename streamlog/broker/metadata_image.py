@@ -20,6 +20,7 @@ from streamlog.storage.names import metric_name
 
 TOPIC_RESOURCE = 2
 BROKER_RESOURCE = 4
+GROUP_RESOURCE = 32
 
 # What topics ask of housekeeping: bits of `MetadataImage.cleanup`.
 RETENTION = 1

@@ -44,18 +44,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Serve until a signal comes."""
     import streamlog
-    from streamlog.config.listener_settings import parse_listener_settings
+    from streamlog.config.listener_settings import parse_broker_settings
 
     given = mapping_of(arguments.config)
-    settings = parse_listener_settings(
+    directory_settings, listener_settings = parse_broker_settings(
         {name.replace(".", "_"): value for name, value in given.items()}
     )
     # Blocked in every thread made from here on: the signal waits until it is asked for.
     ends = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     with (
-        streamlog.open(arguments.directory) as log,
-        log.listen(arguments.host, arguments.port, **settings) as listener,
+        streamlog.open(arguments.directory, **directory_settings) as log,
+        log.listen(arguments.host, arguments.port, **listener_settings) as listener,
     ):
         output.line(f"{log.path}: bootstrap.servers={listener.bootstrap_servers}")
         output.flush()

@@ -12,7 +12,7 @@ import msgspec
 
 
 class ConfigSource(IntEnum):
-    """Where a value was set; of several, the smallest number counts."""
+    """Where a value was set; of several that a topic or broker has, the smallest number counts."""
 
     DYNAMIC_TOPIC_CONFIG = 1
     """For this topic."""
@@ -28,6 +28,9 @@ class ConfigSource(IntEnum):
 
     DEFAULT_CONFIG = 5
     """Nowhere."""
+
+    DYNAMIC_GROUP_CONFIG = 8
+    """For this group."""
 
 
 class ConfigType(IntEnum):

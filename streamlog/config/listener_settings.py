@@ -1,8 +1,10 @@
 """The settings of `listen()` and `streamlog serve`: those of Kafka's brokers that mean something.
 
 Names and defaults are Kafka's (facts 9.2), with one exception: `queued_max_request_bytes`, which
-Kafka leaves unlimited. Topics that are made through a listener get what is a default of Kafka's
-brokers and not of this library, retention for seven days, as settings of their own.
+Kafka leaves unlimited, besides those of `coordinator_settings`. Topics that are made through a
+listener get what is a default of Kafka's brokers and not of this library, retention for seven
+days, as settings of their own. What is committed through a listener expires as the directory was
+opened to have it (`offsets_retention_minutes`), which by default is never: it may be others'.
 """
 
 from __future__ import annotations
@@ -10,12 +12,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
+from streamlog.config.client_settings import OPEN_SETTINGS, OpenConfig
 from streamlog.config.config_entry import ConfigEntry, ConfigSource, ConfigSynonym
+from streamlog.config.coordinator_settings import COORDINATOR_SETTINGS, CoordinatorConfig
 from streamlog.config.describing import TYPES
-from streamlog.config.parsing import format_value, parse_settings
+from streamlog.config.parsing import format_value, parse_settings, parse_value
 from streamlog.config.settings import INT_MAX, Setting, SettingTable
+
+#: The settings of `open()` that Kafka's brokers have too.
+DIRECTORY_SETTINGS = tuple(
+    setting for setting in OPEN_SETTINGS if setting.name.startswith(("log_", "offsets_"))
+)
 
 LISTENER_SETTINGS = SettingTable(
     "listener",
@@ -73,12 +80,17 @@ LISTENER_SETTINGS = SettingTable(
             -1,
         ),
         Setting("max_connections", "int", INT_MAX, "connections at the same time", 1),
+        *COORDINATOR_SETTINGS,
     ),
+    refused={setting.name: "it is a setting of open()" for setting in DIRECTORY_SETTINGS},
 )
 
 
-class ListenerConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of one listener. Sizes are bytes, `*_ms` milliseconds."""
+class ListenerConfig(CoordinatorConfig, frozen=True, kw_only=True):
+    """The settings of one listener. Sizes are bytes, `*_ms` milliseconds.
+
+    Those of coordinators are of its whole process: the listener that began last has its way.
+    """
 
     num_partitions: int
     auto_create_topics_enable: bool
@@ -99,35 +111,50 @@ class ListenerConfig(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**parse_settings(LISTENER_SETTINGS, given))
 
 
-def parse_listener_settings(given: Mapping[str, str]) -> dict[str, Any]:
-    """The keywords of `listen()` for settings that are text. Raises as `from_settings` does."""
-    resolved = parse_settings(LISTENER_SETTINGS, given, text=True)
-    return {name: resolved[name] for name in given}
+def parse_broker_settings(given: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The keywords of `open()` and of `listen()` for a broker's settings that are text.
 
-
-def describe_listener_settings(config: ListenerConfig) -> dict[str, ConfigEntry]:
-    """Every setting of a listener by dotted name: what DescribeConfigs says of a broker.
-
-    They are read-only: who started the listener chose them.
+    Raises as `from_settings` does.
     """
-    entries = {}
-    for setting in LISTENER_SETTINGS:
-        name, default = setting.dotted, format_value(setting.default)
-        value = format_value(getattr(config, setting.name))
-        synonyms = [ConfigSynonym(name, default, ConfigSource.DEFAULT_CONFIG)]
-        if value != default:
-            synonyms.insert(0, ConfigSynonym(name, value, ConfigSource.STATIC_BROKER_CONFIG))
-        entries[name] = ConfigEntry(
-            name=name,
-            value=value,
-            source=synonyms[0].source,
-            default=default,
-            synonyms=tuple(synonyms),
-            type=TYPES[setting.kind],
-            allowed=setting.allowed(),
-            documentation=setting.doc,
-            is_honoured=True,
-            reason="",
-            is_read_only=True,
-        )
-    return dict(sorted(entries.items()))
+    of_directory = {setting.name for setting in DIRECTORY_SETTINGS} & given.keys()
+    directory = {name: parse_value(OPEN_SETTINGS[name], given[name]) for name in of_directory}
+    listener = {
+        name: parse_value(LISTENER_SETTINGS[name], text)
+        for name, text in given.items()
+        if name not in of_directory
+    }
+    return directory, listener
+
+
+def describe_broker_settings(
+    directory: OpenConfig, listener: ListenerConfig
+) -> dict[str, ConfigEntry]:
+    """Every setting of a listener and its directory by dotted name: what DescribeConfigs says of a
+    broker.
+
+    They are read-only: who opened the one and started the other chose them.
+    """
+    entries = [_describe(setting, directory) for setting in DIRECTORY_SETTINGS]
+    entries += [_describe(setting, listener) for setting in LISTENER_SETTINGS]
+    return {entry.name: entry for entry in sorted(entries, key=lambda entry: entry.name)}
+
+
+def _describe(setting: Setting, config: OpenConfig | ListenerConfig) -> ConfigEntry:
+    name, default = setting.dotted, format_value(setting.default)
+    value = format_value(getattr(config, setting.name))
+    synonyms = [ConfigSynonym(name, default, ConfigSource.DEFAULT_CONFIG)]
+    if value != default:
+        synonyms.insert(0, ConfigSynonym(name, value, ConfigSource.STATIC_BROKER_CONFIG))
+    return ConfigEntry(
+        name=name,
+        value=value,
+        source=synonyms[0].source,
+        default=default,
+        synonyms=tuple(synonyms),
+        type=TYPES[setting.kind],
+        allowed=setting.allowed(),
+        documentation=setting.doc,
+        is_honoured=True,
+        reason="",
+        is_read_only=True,
+    )

@@ -9,6 +9,7 @@ is refused there (`text=False`).
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -63,7 +64,11 @@ def format_value(value: object) -> str:
 
 
 def _format_double(value: float) -> str:
-    """As Java's `Double.toString`: with an exponent below 0.001 and from 10 million up."""
+    """As Java's `Double.toString`: with an exponent below 0.001 and from 10 million up.
+
+    What has no limit is the largest number, as in Kafka's defaults.
+    """
+    value = min(value, sys.float_info.max)
     if value == 0 or 1e-3 <= abs(value) < 1e7:
         return repr(value)
     shortest = next(text for n in range(1, 18) if float(text := f"{value:.{n}e}") == value)

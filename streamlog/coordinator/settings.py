@@ -66,7 +66,7 @@ class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
                 "group_consumer_assignors needs at least one assignor",
                 name="group_consumer_assignors",
             )
-        for name, (value, low, high) in self._bounded().items():
+        for name, (value, low, high) in self.bounded().items():
             _check_bounds(name, value, low, high)
 
     @property
@@ -90,7 +90,7 @@ class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def check_group_setting(self, name: str, text: str) -> int:
         """The value of a group's setting. ConfigError unless it lies within the bounds."""
-        bounds = self._bounded().get(name)
+        bounds = self.bounded().get(name)
         if bounds is None:
             raise UnknownSettingError(f"a consumer group has no setting {name!r}", name=name)
         try:
@@ -102,11 +102,12 @@ class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def _group_value(self, group_id: str, name: str) -> int:
         """The group's override, kept within bounds that may have changed since it was set."""
-        default, low, high = self._bounded()[name]
+        default, low, high = self.bounded()[name]
         override = self.group_overrides(group_id).get(name)
         return default if override is None else min(max(int(override), low), high)
 
-    def _bounded(self) -> dict[str, tuple[int, int, int]]:
+    def bounded(self) -> dict[str, tuple[int, int, int]]:
+        """(default, least, most) of each setting that a group can have of its own."""
         return {
             CONSUMER_SESSION_TIMEOUT_MS: (
                 self.group_consumer_session_timeout_ms,

@@ -10,7 +10,10 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from msgspec.structs import replace
+
 from streamlog.clients.forking import watch_forks
+from streamlog.config.coordinator_settings import CoordinatorConfig
 from streamlog.errors import ConfigError, InputOutputError
 from streamlog.listener.connection import Connection
 from streamlog.listener.endpoint import Endpoint
@@ -20,6 +23,7 @@ from streamlog.listener.watchman import Watchman
 if TYPE_CHECKING:
     from streamlog.broker.engine import Engine
     from streamlog.config.listener_settings import ListenerConfig
+    from streamlog.coordinator import GroupSettings
 
 _BACKLOG = 512
 
@@ -138,6 +142,9 @@ class Listener:
         )
         watchman = Watchman(endpoint)
         watchman.start()
+        groups = engine.groups
+        groups.take_settings(group_settings(groups.settings(), config))
+        groups.begin_coordinating(self._address)
         self._started.set()
         _logger.info("listening on %s", self.bootstrap_servers)
         try:
@@ -151,6 +158,7 @@ class Listener:
                 connection.close()
             await _until_gone(endpoint)
             server.close()
+            await asyncio.to_thread(groups.end_coordinating, self._address)
             await asyncio.to_thread(endpoint.close)
             await self._loop.shutdown_default_executor()
 
@@ -161,6 +169,13 @@ async def _until_gone(endpoint: Endpoint) -> None:
     own = asyncio.current_task()
     tasks = [task for task in asyncio.all_tasks() if task is not own]
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def group_settings(before: GroupSettings, config: ListenerConfig) -> GroupSettings:
+    """What coordinators go by in a process with such a listener."""
+    return replace(
+        before, **{name: getattr(config, name) for name in CoordinatorConfig.__struct_fields__}
+    )
 
 
 def _bind(host: str, port: int) -> socket.socket:

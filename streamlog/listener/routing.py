@@ -10,6 +10,8 @@ from streamlog.listener.handlers import (
     cluster,
     configs,
     fetch,
+    group_offsets,
+    groups,
     metadata,
     offsets,
     produce,
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 Handler = Callable[["Connection", "Request"], "Any | Coroutine[Any, Any, Any]"]
 """Answers a request: with the body of the response, or with the coroutine of it."""
 
-# Groups get their handlers here, in a module of their own, once a coordinator runs below.
 _HANDLERS: dict[str, Handler] = {
     "ApiVersions": api_versions.answer,
     "Metadata": metadata.answer,
@@ -47,6 +48,19 @@ _HANDLERS: dict[str, Handler] = {
     "IncrementalAlterConfigs": configs.incremental_alter_configs,
     "AlterConfigs": configs.alter_configs,
     "ListConfigResources": configs.list_config_resources,
+    "FindCoordinator": groups.find_coordinator,
+    "JoinGroup": groups.answer,
+    "SyncGroup": groups.answer,
+    "Heartbeat": groups.answer,
+    "LeaveGroup": groups.answer,
+    "ConsumerGroupHeartbeat": groups.answer,
+    "ListGroups": groups.answer,
+    "DescribeGroups": groups.describe,
+    "ConsumerGroupDescribe": groups.describe,
+    "DeleteGroups": groups.answer,
+    "OffsetCommit": group_offsets.commit,
+    "OffsetFetch": group_offsets.fetch,
+    "OffsetDelete": group_offsets.delete,
 }
 
 

@@ -14,6 +14,7 @@ from streamlog.protocol.api import API_VERSIONS, api_of, apis
 from streamlog.record.kernel import RecordBatch
 from tests.wire import requests
 from tests.wire.connection import Connection
+from tests.wire.group_requests import GROUP_REQUESTS, Scene, set_scene
 
 OFFER = Routes().offer
 EVERY = [
@@ -24,28 +25,32 @@ EVERY = [
 VALUES = [b"value %d" % number for number in range(5)]
 
 
-Fields = Callable[[int, Uuid], dict[str, Any]]
+Fields = Callable[[int, Scene], dict[str, Any]]
 
-#: By API, a request that succeeds where the topic "flights" has records, by version and topic id.
+#: By API, a request that succeeds where the topic "flights" has records, by version and scene.
 REQUESTS: dict[str, Fields] = {
     "ApiVersions": lambda version, _: (
         {"client_software_name": "wire", "client_software_version": "1"} if version >= 3 else {}
     ),
     "Metadata": lambda *_: requests.metadata("flights"),
-    "Produce": lambda version, topic_id: requests.produce(
-        topic_id if version >= 13 else "flights", requests.batch(VALUES)
+    "Produce": lambda version, scene: requests.produce(
+        scene.topic_id if version >= 13 else "flights", requests.batch(VALUES)
     ),
-    "Fetch": lambda version, topic_id: requests.fetch(topic_id if version >= 13 else "flights", 0),
+    "Fetch": lambda version, scene: requests.fetch(
+        scene.topic_id if version >= 13 else "flights", 0
+    ),
     "ListOffsets": lambda *_: requests.list_offsets("flights", requests.START_MS),
     "OffsetForLeaderEpoch": lambda *_: requests.of_partition(
         "OffsetForLeaderEpoch", "OffsetForLeaderTopic", "OffsetForLeaderPartition", 0, -1, 0
     ),
     "InitProducerId": lambda *_: {"transactional_id": None, "transaction_timeout_ms": 0},
     "CreateTopics": lambda *_: {"topics": [requests.create_topic("other", 2)]},
-    "DeleteTopics": lambda version, topic_id: (
+    "DeleteTopics": lambda version, scene: (
         {"topic_names": ["flights"]}
         if version < 6
-        else {"topics": [requests.struct("DeleteTopics", "DeleteTopicState", topic_id=topic_id)]}
+        else {
+            "topics": [requests.struct("DeleteTopics", "DeleteTopicState", topic_id=scene.topic_id)]
+        }
     ),
     "CreatePartitions": lambda *_: {
         "topics": [requests.struct("CreatePartitions", "CreatePartitionsTopic", "flights", 3, None)]
@@ -69,6 +74,7 @@ REQUESTS: dict[str, Fields] = {
         "topics": [requests.struct("DescribeTopicPartitions", "TopicRequest", "flights")]
     },
     "ListConfigResources": lambda version, _: {"resource_types": [2]} if version else {},
+    **GROUP_REQUESTS,
 }
 
 
@@ -95,7 +101,9 @@ def topic_id(log: StreamLog) -> Uuid:
 
 @pytest.mark.parametrize(("api", "version"), EVERY, ids=str)
 def test_it_is_answered(connection: Connection, topic_id: Uuid, api: str, version: int) -> None:
-    connection.send(api, version, **REQUESTS[api](version, topic_id))
+    about_groups = api in GROUP_REQUESTS
+    scene = set_scene(connection, topic_id) if about_groups else Scene(topic_id)
+    connection.send(api, version, **REQUESTS[api](version, scene))
     answer = connection.receive()
     assert (answer.api.name, answer.version) == (api, version)
     codes = codes_in(answer.body)
@@ -123,7 +131,7 @@ def test_api_versions_of_a_later_version_is_answered_in_version_0(connection: Co
 def test_what_is_offered_is_what_is_answered(connection: Connection) -> None:
     told = connection.ask("ApiVersions", 0)
     assert {each.api_key for each in told.api_keys} == set(OFFER)
-    assert api_of("JoinGroup").key not in OFFER
+    assert api_of("AddOffsetsToTxn").key not in OFFER
 
 
 def test_a_fetch_in_the_middle_of_a_batch_returns_the_batch(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from streamlog.broker.group_configs import GroupConfigs
 from streamlog.broker.groups import fan_out, offsets_topic
 from streamlog.broker.groups.calls import Answer, Call
 from streamlog.broker.groups.duties import Duties
@@ -46,6 +47,16 @@ _ONLY_LOOKING = frozenset(
         "OffsetFetchRequest",
     }
 )
+_OF_MEMBERS = frozenset(
+    {
+        "ConsumerGroupHeartbeatRequest",
+        "HeartbeatRequest",
+        "JoinGroupRequest",
+        "LeaveGroupRequest",
+        "OffsetCommitRequest",
+        "SyncGroupRequest",
+    }
+)
 
 
 class Groups:
@@ -61,10 +72,13 @@ class Groups:
         self._lock = threading.RLock()
         self._coordinators: dict[tuple[Uuid, int], PartitionCoordinator] = {}
         self._slots: MemberSlots | None = None
+        #: What single groups have set for themselves.
+        self.configs = GroupConfigs(engine.metadata, self.settings)
         self._settings = GroupSettings(
             group_initial_rebalance_delay_ms=0,
             group_consumer_assignment_interval_ms=0,
             offsets_retention_ms=_retention_ms(config),
+            group_overrides=self.configs.of,
         )
         self.watcher = Watcher(self, engine)
         self._around = Surroundings(
@@ -104,10 +118,13 @@ class Groups:
         """Have a client in the network answered: `on_reply` gets the response, exactly once.
 
         Now or later, from any thread; it must not wait. What the log does not take is answered
-        with COORDINATOR_NOT_AVAILABLE. LookupError for a request that is not about groups.
+        with COORDINATOR_NOT_AVAILABLE. LookupError for a request that is not about groups. Who
+        comes without having looked for the coordinator finds it here, unless it is elsewhere.
         """
         call = Call(request, api_version, on_reply)
         try:
+            if message_of(request).name in _OF_MEMBERS:
+                self.coordinates(request.group_id)
             self._submit(call, RequestContext(call, api_version, client_id, client_host), acks)
         except (StreamlogError, OSError) as error:
             import logging

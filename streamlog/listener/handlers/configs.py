@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from streamlog.config import AlterConfigOp
-from streamlog.config.listener_settings import describe_listener_settings
+from streamlog.config.listener_settings import describe_broker_settings
 from streamlog.errors import BrokerError, ClosedError, ForkedHandleError, StreamlogError
 from streamlog.listener.answers import INVALID_REQUEST, UNSUPPORTED_VERSION, code_for, text_of
 from streamlog.protocol import message
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _TOPIC: Final = 2
 _BROKER: Final = 4
+_GROUP: Final = 32
 _OPERATIONS: Final[tuple[Literal["set", "delete", "append", "subtract"], ...]] = (
     "set",
     "delete",
@@ -39,7 +40,7 @@ _resource = _listed.structs["ConfigResource"]
 
 
 async def describe_configs(connection: Connection, request: Request) -> Any:
-    """Every setting of topics and of this node, with where its value comes from."""
+    """Every setting of topics, groups and of this node, with where its value comes from."""
     return await connection.endpoint.run(_describe, connection.endpoint, request)
 
 
@@ -65,7 +66,9 @@ def _entries(endpoint: Endpoint, kind: int, name: str) -> dict[str, ConfigEntry]
     if kind == _TOPIC:
         return endpoint.engine.configs.describe(name)
     if kind == _BROKER and name == str(endpoint.node_id):
-        return describe_listener_settings(endpoint.config)
+        return describe_broker_settings(endpoint.engine.config, endpoint.config)
+    if kind == _GROUP and name:
+        return endpoint.engine.groups.configs.describe(name)
     if kind == _BROKER and name == "":  # what was changed for all nodes while they ran
         return {}
     raise _no_such(kind, name)
@@ -95,14 +98,14 @@ def _describe_entry(request: Request, entry: ConfigEntry) -> Any:
 
 
 async def incremental_alter_configs(connection: Connection, request: Request) -> Any:
-    """Change some settings of topics (KIP-339)."""
+    """Change some settings of topics and groups (KIP-339)."""
     return await connection.endpoint.run(
         _alter, connection.endpoint, request, "IncrementalAlterConfigs", _incremental_changes
     )
 
 
 async def alter_configs(connection: Connection, request: Request) -> Any:
-    """Replace all settings of topics: those not named go back to their defaults."""
+    """Replace all settings of topics and groups: those not named go back to their defaults."""
     return await connection.endpoint.run(
         _alter, connection.endpoint, request, "AlterConfigs", _replacing_changes
     )
@@ -112,7 +115,7 @@ def _alter(
     endpoint: Endpoint,
     request: Request,
     api: str,
-    changes_of: Callable[[Endpoint, Any], dict[str, AlterConfigOp]],
+    changes_of: Callable[[Collection[str], Any], dict[str, AlterConfigOp]],
 ) -> Any:
     response = message(f"{api}Response")
     answer = response.structs["AlterConfigsResourceResponse"]
@@ -124,12 +127,9 @@ def _alter(
         try:
             if times[kind, name] > 1:
                 raise BrokerError(f"{name!r} is in the request twice", code=INVALID_REQUEST)
-            if kind != _TOPIC:
-                raise BrokerError("only topics can be changed here", code=INVALID_REQUEST)
-            endpoint.engine.topic(name)
-            endpoint.engine.alter_topics(
-                {name: changes_of(endpoint, each)}, validate_only=request.body.validate_only
-            )
+            present = _present(endpoint, kind, name)
+            changes = changes_of(present, each)
+            _apply(endpoint, kind, name, changes, validate_only=request.body.validate_only)
         except (ClosedError, ForkedHandleError):
             raise
         except StreamlogError as error:
@@ -139,7 +139,30 @@ def _alter(
     return response.Value(responses=responses)
 
 
-def _incremental_changes(endpoint: Endpoint, asked: Any) -> dict[str, AlterConfigOp]:  # noqa: ARG001
+def _present(endpoint: Endpoint, kind: int, name: str) -> Collection[str]:
+    """The settings that a resource has of its own. Raises what says that it can have none."""
+    if kind == _TOPIC:
+        return endpoint.engine.topic(name).settings
+    if kind == _GROUP and name:
+        return endpoint.engine.groups.configs.of(name)
+    raise BrokerError("only topics and groups can be changed here", code=INVALID_REQUEST)
+
+
+def _apply(
+    endpoint: Endpoint,
+    kind: int,
+    name: str,
+    changes: dict[str, AlterConfigOp],
+    *,
+    validate_only: bool,
+) -> None:
+    if kind == _TOPIC:
+        endpoint.engine.alter_topics({name: changes}, validate_only=validate_only)
+    else:
+        endpoint.engine.groups.configs.alter(name, changes, validate_only=validate_only)
+
+
+def _incremental_changes(present: Collection[str], asked: Any) -> dict[str, AlterConfigOp]:  # noqa: ARG001
     _check_names(asked)
     changes = {}
     for each in asked.configs:
@@ -153,9 +176,8 @@ def _incremental_changes(endpoint: Endpoint, asked: Any) -> dict[str, AlterConfi
     return changes
 
 
-def _replacing_changes(endpoint: Endpoint, asked: Any) -> dict[str, AlterConfigOp]:
+def _replacing_changes(present: Collection[str], asked: Any) -> dict[str, AlterConfigOp]:
     _check_names(asked)
-    present = endpoint.engine.topic(asked.resource_name).settings
     changes = {name: AlterConfigOp("delete") for name in present}
     for each in asked.configs:
         if each.value is None:
@@ -175,15 +197,17 @@ def _check_names(asked: Any) -> None:
 
 
 def list_config_resources(connection: Connection, request: Request) -> Any:
-    """What has settings here: topics and the node. (Version 0 asks for client metrics: none.)"""
+    """What has settings: topics, the node, groups. (Version 0 asks for client metrics: none.)"""
     endpoint = connection.endpoint
     kinds = set(request.body.resource_types) if request.version >= 1 else {0}
     if request.version >= 1 and not kinds:
-        kinds = {_TOPIC, _BROKER}
-    if not kinds <= {0, _TOPIC, _BROKER, 8, 16, 32}:
+        kinds = {_TOPIC, _BROKER, _GROUP}
+    if not kinds <= {0, _TOPIC, _BROKER, 8, 16, _GROUP}:
         return _listed.Value(error_code=UNSUPPORTED_VERSION)
     names = sorted(endpoint.engine.topics()) if _TOPIC in kinds else []
     found = [_resource(name, _TOPIC) for name in names]
     if _BROKER in kinds:
         found.append(_resource(str(endpoint.node_id), _BROKER))
+    if _GROUP in kinds:
+        found += [_resource(name, _GROUP) for name in endpoint.engine.groups.configs.configured()]
     return _listed.Value(config_resources=found)

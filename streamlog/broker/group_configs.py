@@ -1,0 +1,89 @@
+"""The settings that a group has of its own: for all processes, whoever coordinates it.
+
+They are ConfigRecords of the metadata log, of the resource type GROUP, as in Kafka (KIP-848).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from streamlog.broker import metadata_records
+from streamlog.broker.metadata_image import GROUP_RESOURCE
+from streamlog.config.config_entry import ConfigEntry, ConfigSource, ConfigSynonym, ConfigType
+from streamlog.errors import ConfigError
+
+if TYPE_CHECKING:
+    from streamlog.broker.metadata_image import MetadataImage
+    from streamlog.broker.metadata_log import MetadataLog
+    from streamlog.config.alterations import AlterConfigOp
+    from streamlog.coordinator import GroupSettings
+
+
+class GroupConfigs:
+    """The settings of each group, by Kafka's dotted names. Thread-safe."""
+
+    def __init__(self, metadata: MetadataLog, settings: Callable[[], GroupSettings]) -> None:
+        self._metadata = metadata
+        self._settings = settings
+
+    def of(self, group_id: str) -> Mapping[str, str]:
+        """What was set for the group, as far as this process has heard of it."""
+        return self._metadata.image.settings.get((GROUP_RESOURCE, group_id), {})
+
+    def configured(self) -> list[str]:
+        """The groups that anything was set for."""
+        with self._metadata.lock:
+            settings = self._metadata.refresh().settings
+            return sorted(name for (kind, name), own in settings.items()
+                          if kind == GROUP_RESOURCE and own)  # fmt: skip
+
+    def describe(self, group_id: str) -> dict[str, ConfigEntry]:
+        """Every setting that a group can have."""
+        with self._metadata.lock:
+            self._metadata.refresh()
+            own = dict(self.of(group_id))
+        return {
+            name: _entry(name, str(default), f"an integer from {low} to {high}", own.get(name))
+            for name, (default, low, high) in self._settings().bounded().items()
+        }
+
+    def alter(
+        self, group_id: str, changes: Mapping[str, AlterConfigOp], *, validate_only: bool = False
+    ) -> None:
+        """Set and delete settings of a group. Raises `ConfigError` for what is not allowed."""
+        wanted = {name: self._wanted(name, change) for name, change in changes.items()}
+
+        def decide(image: MetadataImage) -> list[Any]:
+            own = image.settings.get((GROUP_RESOURCE, group_id), {})
+            different = {name: text for name, text in wanted.items() if own.get(name) != text}
+            return metadata_records.group_configured(group_id, different)
+
+        self._metadata.change(decide, validate_only=validate_only)
+
+    def _wanted(self, name: str, change: AlterConfigOp) -> str | None:
+        if change.operation == "delete":
+            return None
+        if change.operation != "set":
+            raise ConfigError(
+                f"{name} is no list, which {change.operation} is for", name=name, allowed="set"
+            )
+        return str(self._settings().check_group_setting(name, str(change.value)))
+
+
+def _entry(name: str, default: str, allowed: str, own: str | None) -> ConfigEntry:
+    synonyms = [ConfigSynonym(name, default, ConfigSource.DEFAULT_CONFIG)]
+    if own is not None:
+        synonyms.insert(0, ConfigSynonym(name, own, ConfigSource.DYNAMIC_GROUP_CONFIG))
+    return ConfigEntry(
+        name=name,
+        value=synonyms[0].value,
+        source=synonyms[0].source,
+        default=default,
+        synonyms=tuple(synonyms),
+        type=ConfigType.INT,
+        allowed=allowed,
+        documentation=f"group.{name} of this group",
+        is_honoured=True,
+        reason="",
+    )

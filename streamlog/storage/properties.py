@@ -85,11 +85,6 @@ def read_meta_properties(filesystem: Filesystem, directory: str) -> MetaProperti
     return parse_meta_properties(filesystem.read_file(path), path)
 
 
-def write_meta_properties(filesystem: Filesystem, directory: str, meta: MetaProperties) -> None:
-    """Write the identity of `directory`, atomically and durably."""
-    filesystem.write_atomically(f"{directory}/{META}", format_meta_properties(meta))
-
-
 def read_streamlog_format(filesystem: Filesystem, directory: str) -> int | None:
     """The format number of a directory, None when streamlog never wrote it.
 

@@ -103,7 +103,7 @@ class TestProperties:
 
     def test_meta_properties(self, tmp_path):
         meta = properties.MetaProperties("AQIDBAUGBwgJCgsMDQ4PEA", 0, "c" * 22)
-        properties.write_meta_properties(OS_FILESYSTEM, str(tmp_path), meta)
+        (tmp_path / "meta.properties").write_bytes(properties.format_meta_properties(meta))
         assert properties.read_meta_properties(OS_FILESYSTEM, str(tmp_path)) == meta
 
     @pytest.mark.parametrize(

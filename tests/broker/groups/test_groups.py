@@ -108,7 +108,7 @@ def test_something_that_comes_between_has_it_decided_again(
 
     def and_then_another_commits() -> None:
         catch_up()
-        calls.append(coordinator.next_offset)
+        calls.append(coordinator._machine.next_offset)
         if len(calls) == 1:
             other.commit({("orders", 1): 3})
 

@@ -6,6 +6,9 @@ takes the difference to its own clock (CLOCK_MONOTONIC is the same in all proces
 the record is in its hands: the append, the wake-up of a sleeping process, the fetch and the
 decoding are all part of the time.
 
+Nine pairs of processes, one after the other: how soon a sleeping processor wakes is not the same
+from one moment to the next. The figures are the median pair's.
+
 What is fair: the pause lets the reader fall asleep, which is its slowest case. Figures are those
 of an idle machine: every other program that runs is part of the p99.
 """
@@ -38,8 +41,8 @@ def read(ready: Ready, path: str, count: int) -> list[float]:
     return delays
 
 
-def measure(options: Options) -> list[Result]:
-    count = options.pick(3_000, 200)
+def delays_of(options: Options, count: int) -> list[float]:
+    """Seconds from each `send()` to the record in the reader's hands, by two new processes."""
     with new_log(options.scratch) as log:
         log.create_topic("log")
         team = Team([Job(read, (log.path, count))], callers=1)
@@ -49,13 +52,19 @@ def measure(options: Options) -> list[Result]:
                 time.sleep(_PAUSE_S)
                 producer.send("log", struct.pack("d", time.perf_counter())).result()
         (delays,) = team.results()
-    delays = delays[_WARM:]
-    median, late = percentile(delays, 0.5) * 1e6, percentile(delays, 0.99) * 1e6
+    return sorted(delays[_WARM:])
+
+
+def measure(options: Options) -> list[Result]:
+    rounds = [delays_of(options, options.pick(1_000, 200)) for _ in range(options.pick(9, 1))]
+    medians = sorted(percentile(delays, 0.5) * 1e6 for delays in rounds)
+    lates = sorted(percentile(delays, 0.99) * 1e6 for delays in rounds)
+    median, late = percentile(medians, 0.5), percentile(lates, 0.5)
     return [
         Row(
             "wake-up of a reader in another process, idle machine",
             "median under 60 us, p99 under 500 us",
-            f"median {median:.0f} us, p99 {late:.0f} us",
+            f"median {median:.0f} us ({medians[0]:.0f}-{medians[-1]:.0f}), p99 {late:.0f} us",
             median < 60 and late < 500,
             WRITTEN,
         )

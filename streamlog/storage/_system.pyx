@@ -11,6 +11,8 @@ from cpython.memoryview cimport PyMemoryView_FromObject
 from libc.errno cimport EINTR, EINVAL, errno
 from libc.stdint cimport INT32_MAX, int64_t, uint32_t
 
+from streamlog.storage._machine cimport sl_pause
+
 import os
 
 from streamlog.storage import shared as _layout
@@ -101,6 +103,7 @@ cdef extern from * nogil:
 cdef enum:
     PAGE = 4096
     SIGNAL_SLICE_US = 50000
+    LINGER_US = 25  # a small append takes less; waking up takes as long
     STATE = 8
     STATE_WORDS = 24
     SEQUENCE = 6
@@ -239,6 +242,9 @@ cdef class SharedMap:
         cdef int64_t deadline = -1, remaining
         if timeout_us is not None:
             deadline = sl_monotonic_us() + <int64_t> timeout_us
+        if sl_load32(word) == seen:
+            with nogil:
+                self.linger(seen)
         while sl_load32(word) == seen:
             remaining = SIGNAL_SLICE_US
             if deadline >= 0:
@@ -247,9 +253,19 @@ cdef class SharedMap:
                     return False
             with nogil:
                 sl_store32(<uint32_t*> (self.base + WAITERS), 1)
-                sl_futex_wait(word, seen, remaining)
+                if sl_futex_wait(word, seen, remaining) == 0:
+                    self.woken_us = sl_monotonic_us()
             PyErr_CheckSignals()
         return True
+
+    cdef void linger(self, uint32_t seen) noexcept nogil:
+        """Look again for a moment, if somebody was just woken: what was announced comes at once."""
+        cdef int64_t until = self.woken_us + 2 * LINGER_US, now = sl_monotonic_us()
+        if now >= until:
+            return
+        until = now + LINGER_US
+        while sl_load32(<uint32_t*> (self.base + BELL)) == seen and sl_monotonic_us() < until:
+            sl_pause()
 
 
 cdef class ReadMap:

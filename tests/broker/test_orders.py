@@ -6,8 +6,9 @@ import re
 
 import pytest
 
+from streamlog.broker.backup import back_up
 from streamlog.broker.engine import Engine
-from streamlog.errors import PartitionPoisonedError
+from streamlog.errors import InputOutputError, PartitionPoisonedError
 from streamlog.testing.memory_filesystem import MemoryFilesystem
 from tests.broker.compacted import ORDERS, SETTINGS, write
 from tests.broker.machine import Machine
@@ -20,7 +21,7 @@ FOLDER = "/log/orders-0"
 class Steps:
     """The changes and syncs of names from `begin` on, those of one kind together once.
 
-    With `syncs` those of files as well, which are not named.
+    With `syncs` those of files as well, each; they are not named.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +33,7 @@ class Steps:
             if operation in self._watched:
                 path = "" if isinstance(target, int) else re.sub("[0-9]{20}", "N", target)
                 step = f"{operation} {path}".strip()
-                if self.found[-1:] != [step]:
+                if operation in _SYNCS or self.found[-1:] != [step]:
                     self.found.append(step)
             genuine(filesystem, operation, target)
 
@@ -102,9 +103,9 @@ def test_a_close_says_that_it_was_clean_when_all_else_is_on_the_disk(steps: Step
     steps.begin(syncs=True)
     engine.close_now()
     assert steps.found == [
-        "fdatasync",
+        *["fdatasync"] * 6,  # what was rolled, with its indexes, and what follows
         f"sync_directory {FOLDER}",
-        "fdatasync",
+        *["fdatasync"] * 4,  # the indexes of the last segments
         "fsync",
         "rename /log/recovery-point-offset-checkpoint.tmp",
         "fsync",
@@ -130,7 +131,7 @@ def test_a_poisoned_partition_has_new_files_before_it_counts_as_synced(steps: St
     steps.begin(syncs=True)
     engine.recover_partition(*ORDERS)
     assert steps.found == [
-        "fsync",  # of the copies
+        *["fsync"] * 4,  # of the copies
         "fdatasync",  # of the metadata log, which has the new leader epoch
         *(f"rename {FOLDER}/N{suffix}.cleaned" for suffix in (".log", ".index", ".timeindex")),
         f"rename {FOLDER}/N.log.cleaned",
@@ -154,14 +155,14 @@ def test_what_a_crash_tore_is_kept_before_it_is_cut(steps: Steps) -> None:
     steps.begin(syncs=True)
     machine.after_power_cut(power)
     begin = steps.found.index(f"rename {FOLDER}/N.log")
-    assert steps.found[begin : begin + 9] == [
+    assert steps.found[begin : begin + 10] == [
         f"rename {FOLDER}/N.log",  # a later segment
         f"unlink {FOLDER}/N.index",
         f"unlink {FOLDER}/N.timeindex",
         f"sync_directory {FOLDER}",
         "fsync",  # of the tail's copy, and then its name
         f"sync_directory {FOLDER}",
-        "fdatasync",  # of what was cut
+        *["fdatasync"] * 2,  # of what was cut, and of what is left
         f"sync_directory {FOLDER}",
         "sync_directory /log",
     ]
@@ -177,3 +178,33 @@ def test_a_topic_that_is_deleted_loses_its_name_first(steps: Steps) -> None:
         f"rename {FOLDER}",
         "sync_directory /log",
     ]
+
+
+def test_a_backup_takes_the_place_of_the_former_when_names_do_not_change_places(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, filesystem = open_with(Machine())
+    monkeypatch.setattr(MemoryFilesystem, "exchange", lambda *_: False)
+    back_up(engine, "/backup")
+    steps.begin()
+    back_up(engine, "/backup")
+    placing = ["rename /backup", "rename /backup.new", "sync_directory /"]
+    at = steps.found.index("rename /backup")
+    assert steps.found[at - 1].startswith("sync_directory /backup.new")
+    assert steps.found[at : at + 3] == placing
+    assert all(step.startswith("unlink /backup.old/") for step in steps.found[at + 3 : at + 6])
+
+    def fail(operation: str, target: str | int) -> None:
+        if (operation, target) == ("rename", "/backup.new"):
+            raise OSError(5, "Input/output error")
+
+    filesystem.before = fail
+    with pytest.raises(InputOutputError):
+        back_up(engine, "/backup")
+    filesystem.before = None
+    assert filesystem.exists("/backup/meta.properties")  # again
+
+    filesystem.rename("/backup", "/backup.old")  # as a process leaves it that dies between
+    steps.found.clear()
+    back_up(engine, "/backup")
+    assert steps.found[:2] == ["rename /backup.old", "sync_directory /"]

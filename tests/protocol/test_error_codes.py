@@ -35,6 +35,7 @@ LOCAL = {
     errors.DeliveryError,
     errors.PositionError,
     errors.BrokerError,
+    errors.GroupError,
 }
 
 

@@ -292,13 +292,21 @@ class GroupMembership:
         """
         try:
             if commits:
-                with suppress(MemberFencedError):  # so others have all of it already
-                    yield from self.offsets.commit_at_end(in_the_middle=in_the_middle)
-                yield from self._call(self._callbacks.on_revoke, self._named(self._owned))
+                yield from self._give_everything_up(in_the_middle=in_the_middle)
         finally:
             self._wanted = None
             if self._slot is not None:
                 yield from self._say_goodbye()
+
+    def _give_everything_up(self, *, in_the_middle: bool) -> Flow[None]:
+        on_revoke, on_lost = self._callbacks.on_revoke, self._callbacks.on_lost
+        try:
+            yield from self.offsets.commit_at_end(in_the_middle=in_the_middle)
+            if self._owned and on_revoke is not None:  # is it still this member's to give?
+                yield from call(partial(self._client.committed, (), self._member()))
+        except MemberFencedError:
+            on_revoke = on_lost or on_revoke
+        yield from self._call(on_revoke, self._named(self._owned))
 
     def _say_goodbye(self) -> Flow[None]:
         instance_id, member_id = self._config.group_instance_id, self._member_id

@@ -36,9 +36,6 @@ def consumer_group_describe(decision: Decision, request: Any, context: RequestCo
 
 def _describe_classic(decision: Decision, group_id: str, context: RequestContext) -> Any:
     described = make_struct(_CLASSIC, "DescribedGroup", group_id=group_id)
-    if not group_id:
-        described.error_code = ErrorCode.INVALID_GROUP_ID
-        return described
     group = decision.group(group_id)
     classic = decision.classic_group(group_id)
     if isinstance(group, (ConsumerGroup, ForeignGroup)):

@@ -9,7 +9,7 @@ from streamlog.coordinator.classic.recorded import RecordedGroup
 from streamlog.coordinator.classic.states import ClassicRequest
 from streamlog.coordinator.consumer.group import ConsumerGroup
 from streamlog.coordinator.decision import Decision
-from streamlog.coordinator.error_codes import ErrorCode, RefusedError, check_group_id
+from streamlog.coordinator.error_codes import ErrorCode, RefusedError
 from streamlog.coordinator.groups.table import ForeignGroup
 from streamlog.coordinator.offsets.delete import all_offsets, delete_offsets
 from streamlog.coordinator.records import make, make_struct
@@ -48,7 +48,6 @@ def group_tombstones(decision: Decision, group_id: str) -> list[CoordinatorRecor
 
 
 def _delete(decision: Decision, group_id: str) -> None:
-    check_group_id(group_id)
     group = decision.group(group_id)
     classic = decision.classic_group(group_id)
     offsets = all_offsets(decision, group_id)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from streamlog.broker import metadata_records
 from streamlog.broker.metadata_image import GROUP_RESOURCE
 from streamlog.config.config_entry import ConfigEntry, ConfigSource, ConfigSynonym, ConfigType
+from streamlog.config.coordinator_settings import COORDINATOR_SETTINGS
+from streamlog.config.parsing import format_value
 from streamlog.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from streamlog.broker.metadata_log import MetadataLog
     from streamlog.config.alterations import AlterConfigOp
     from streamlog.coordinator import GroupSettings
+
+_DEFAULTS = {setting.dotted: format_value(setting.default) for setting in COORDINATOR_SETTINGS}
 
 
 class GroupConfigs:
@@ -71,19 +75,24 @@ class GroupConfigs:
         return str(self._settings().check_group_setting(name, str(change.value)))
 
 
-def _entry(name: str, default: str, allowed: str, own: str | None) -> ConfigEntry:
-    synonyms = [ConfigSynonym(name, default, ConfigSource.DEFAULT_CONFIG)]
+def _entry(name: str, ours: str, allowed: str, own: str | None) -> ConfigEntry:
+    """The group's own, or else what `group.NAME` of a broker says: set by a listener, or not."""
+    of_broker = f"group.{name}"
+    default = _DEFAULTS[of_broker]
+    synonyms = [ConfigSynonym(of_broker, default, ConfigSource.DEFAULT_CONFIG)]
+    if ours != default:
+        synonyms.insert(0, ConfigSynonym(of_broker, ours, ConfigSource.STATIC_BROKER_CONFIG))
     if own is not None:
         synonyms.insert(0, ConfigSynonym(name, own, ConfigSource.DYNAMIC_GROUP_CONFIG))
     return ConfigEntry(
         name=name,
         value=synonyms[0].value,
         source=synonyms[0].source,
-        default=default,
+        default=ours,
         synonyms=tuple(synonyms),
         type=ConfigType.INT,
         allowed=allowed,
-        documentation=f"group.{name} of this group",
+        documentation=f"{of_broker} for this group",
         is_honoured=True,
         reason="",
     )

@@ -33,7 +33,7 @@ IGNORED = {
 }  # fmt: skip
 #: Node 0 here, node 1 there.
 NODES = {"leader_id", "node_id", "controller_id", "broker_id", "replica_nodes", "isr_nodes"}
-DRAWN = {"topic_id", "session_id"}
+DRAWN = {"topic_id", "session_id", "member_id", "leader"}
 
 
 #: Settings that the broker at hand is too old to have.
@@ -51,7 +51,7 @@ def plain(value: Any, name: str = "") -> Any:
     if name in NODES:
         return "unknown" if value == -1 else "node"
     if name in DRAWN:
-        return value not in (Uuid.ZERO, 0)
+        return value not in (Uuid.ZERO, 0, "")
     if name == "configs":
         value = [each for each in value or () if each.name not in NEWER]
         for each in value:  # the broker at hand has it from its file, so that it keeps samples

@@ -15,8 +15,10 @@ of an idle machine: every other program that runs is part of the p99.
 
 from __future__ import annotations
 
+import os
 import struct
 import time
+from pathlib import Path
 
 from rig.benchmark import WRITTEN, Options, Result, Row, run_benchmark
 from rig.measuring import percentile
@@ -41,6 +43,31 @@ def read(ready: Ready, path: str, count: int) -> list[float]:
     return delays
 
 
+def read_bare(ready: Ready, path: str, count: int) -> list[float]:
+    delays = []
+    with Path(path).open("rb", buffering=0) as pipe:
+        ready()
+        for _ in range(count):
+            (sent,) = struct.unpack("d", pipe.read(8))
+            delays.append(time.perf_counter() - sent)
+    return delays
+
+
+def bare_delays_of(options: Options, count: int) -> list[float]:
+    """The same with eight bytes through a named pipe: what the machine takes by itself."""
+    path = str(options.scratch / "pipe")
+    os.mkfifo(path)
+    team = Team([Job(read_bare, (path, count))], callers=1)
+    with Path(path).open("wb", buffering=0) as pipe:
+        team.ready()
+        for _ in range(count):
+            time.sleep(_PAUSE_S)
+            pipe.write(struct.pack("d", time.perf_counter()))
+        (delays,) = team.results()
+    os.unlink(path)
+    return sorted(delays[_WARM:])
+
+
 def delays_of(options: Options, count: int) -> list[float]:
     """Seconds from each `send()` to the record in the reader's hands, by two new processes."""
     with new_log(options.scratch) as log:
@@ -56,7 +83,10 @@ def delays_of(options: Options, count: int) -> list[float]:
 
 
 def measure(options: Options) -> list[Result]:
-    rounds = [delays_of(options, options.pick(1_000, 200)) for _ in range(options.pick(9, 1))]
+    count, rounds, bare = options.pick(1_000, 200), [], []
+    for _ in range(options.pick(9, 1)):
+        rounds.append(delays_of(options, count))
+        bare.append(percentile(bare_delays_of(options, count), 0.5) * 1e6)
     medians = sorted(percentile(delays, 0.5) * 1e6 for delays in rounds)
     lates = sorted(percentile(delays, 0.99) * 1e6 for delays in rounds)
     median, late = percentile(medians, 0.5), percentile(lates, 0.5)
@@ -67,7 +97,13 @@ def measure(options: Options) -> list[Result]:
             f"median {median:.0f} us ({medians[0]:.0f}-{medians[-1]:.0f}), p99 {late:.0f} us",
             median < 60 and late < 500,
             WRITTEN,
-        )
+        ),
+        Row(
+            "eight bytes through a pipe to a sleeping process, beside it",
+            "",
+            f"median {percentile(bare, 0.5):.0f} us ({min(bare):.0f}-{max(bare):.0f})",
+            None,
+        ),
     ]
 
 

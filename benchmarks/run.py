@@ -36,6 +36,7 @@ _QUESTIONS = (
     "busy_thread",
     "four_processes",
     "wake_up",
+    "groups",
     "settings",
     "compaction",
     "retention",

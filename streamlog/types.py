@@ -78,6 +78,68 @@ class OffsetAndMetadata(NamedTuple):
     leader_epoch: int | None = None
 
 
+class GroupListing(NamedTuple):
+    """A group. `type` is its protocol, "consumer" (KIP-848) or "classic"; `state` Kafka's word.
+
+    `protocol_type` is "consumer" for consumers, and empty for a group that only holds offsets.
+    """
+
+    group_id: str
+    type: str
+    protocol_type: str
+    state: str
+
+
+class GroupMember(NamedTuple):
+    """A member of a group, with what it has.
+
+    `host` names the process of a member that lives in one (`process:NUMBER:PID`), or where it
+    connects from. `epoch` is the member's, and -1 in a classic group.
+    """
+
+    member_id: str
+    instance_id: str | None
+    client_id: str
+    host: str
+    epoch: int
+    assignment: tuple[TopicPartition, ...]
+
+
+class GroupOffset(NamedTuple):
+    """How far a group has read a partition. None where it has committed nothing.
+
+    `log_end` is the offset that the next record gets; `lag` how many offsets there are to it.
+    """
+
+    committed: int | None
+    metadata: str
+    log_end: int
+    lag: int | None
+
+
+class GroupDescription(NamedTuple):
+    """A group as it is now: its members, and how far it has read what they have or it committed.
+
+    `assignor` is what shares out its partitions, `epoch` counts its rebalances.
+    """
+
+    group_id: str
+    type: str
+    protocol_type: str
+    state: str
+    assignor: str
+    epoch: int
+    members: tuple[GroupMember, ...]
+    offsets: dict[TopicPartition, GroupOffset]
+
+
+class OffsetReset(NamedTuple):
+    """Where a group went on in a partition, None for nowhere, and where it goes on now."""
+
+    before: int | None
+    after: int
+
+
 class OffsetSpec(IntEnum):
     """What `Admin.list_offsets` may be asked for instead of a time; the numbers are Kafka's."""
 

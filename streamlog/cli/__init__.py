@@ -7,7 +7,8 @@ Parts
 * `options`: what several commands take, each defined once; `arguments`, `moments`: the small words
   that arguments are made of; `opening`: how a directory is opened, which partitions are chosen;
 * one module a command: `topics_list`, `topics_create`, `topics_describe`, `topics_alter`,
-  `topics_delete`, `configs_describe`, `configs_alter`, `produce`, `consume`, `offsets`,
+  `topics_delete`, `configs_describe`, `configs_alter`, `groups_list`, `groups_describe`,
+  `groups_reset_offsets`, `groups_delete`, `produce`, `consume`, `offsets`,
   `delete_records`, `apply_retention`, `compact`, `dump`, `verify`, `backup`, `serve`, `completion`;
 * `incoming` (lines), `incoming_json`, `incoming_csv`: text into records; `producing`: records into
   the log; `outgoing`: records into text;

@@ -16,6 +16,10 @@ COMMANDS = {
     "topics delete": "delete topics and all their records, at once",
     "configs describe": "settings of topics: value, source, default, meaning",
     "configs alter": "change settings of topics",
+    "groups list": "all groups of consumers, and what they are doing",
+    "groups describe": "members of groups, what they have, how far behind they are",
+    "groups reset-offsets": "have a group without members go on elsewhere",
+    "groups delete": "delete groups and all that they have committed",
     "produce": "write records: lines, JSON or CSV, of a file or of standard input",
     "consume": "print records, those that are there or also those that come",
     "offsets": "where partitions begin and end, and what is where in time",
@@ -31,6 +35,7 @@ COMMANDS = {
 GROUPS = {
     "topics": "List, create, describe, alter and delete topics.",
     "configs": "Show and change the settings of topics.",
+    "groups": "List, describe and delete groups of consumers, and have them go on elsewhere.",
 }
 
 

@@ -123,6 +123,8 @@ def _values(action: Action, read: _Read) -> Iterable[Candidate]:
             return [(":files", "")]
         case options.TOPIC | options.TOPIC_OR_PARTITION:
             return _topics(read.positionals)
+        case options.GROUP:
+            return _groups(read.positionals)
         case options.CONFIG:
             return _settings("=")
         case options.CONFIG_NAME:
@@ -152,6 +154,21 @@ def _topics(positionals: list[str]) -> list[Candidate]:
         for name in sorted(topics)
         if name not in given
     ]
+
+
+def _groups(positionals: list[str]) -> list[Candidate]:
+    """The groups of the directory that was given and are not given yet."""
+    from streamlog.cli.opening import open_for_reading
+
+    if not positionals:
+        return []
+    directory, *given = positionals
+    try:
+        with open_for_reading(os.path.expandvars(os.path.expanduser(directory))) as log:
+            groups = log.admin.list_groups()
+    except (StreamlogError, OSError):
+        return []
+    return [(each.group_id, each.state) for each in groups if each.group_id not in given]
 
 
 def _settings(end: str) -> list[Candidate]:

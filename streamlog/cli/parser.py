@@ -59,6 +59,8 @@ _EXAMPLES = {
     "  streamlog topics list events",
     "configs": "  streamlog configs describe events orders --all\n"
     "  streamlog configs alter events orders --config retention.ms=86400000",
+    "groups": "  streamlog groups describe events billing\n"
+    "  streamlog groups reset-offsets events billing --to earliest --dry-run",
 }
 _NEGATIVE = re.compile(r"^-\d")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from streamlog.clients import offsets
+from streamlog.clients.group_admin import GroupAdmin
 from streamlog.clients.subscription import checked_partition
 from streamlog.errors import ConfigError
 from streamlog.types import (
@@ -46,7 +47,7 @@ class DirectoryDescription(msgspec.Struct, frozen=True):
     partitions: int
 
 
-class Admin:
+class Admin(GroupAdmin):
     """Made by `StreamLog.admin`. Thread-safe; it has no state of its own.
 
     A call that changes several topics changes all of them or none, in one durable step: where

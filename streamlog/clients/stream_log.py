@@ -183,12 +183,13 @@ class StreamLog:
         return producer
 
     def consumer(self, *topics: str, **settings: Any) -> Consumer:
-        """A consumer of all partitions of these topics, with Kafka's settings.
+        """A consumer of all partitions of these topics, with Kafka's settings; with a `group_id`,
+        of what the group assigns to it.
 
         Without topics, call its `subscribe()` or `assign()`. Where reading starts
         (`auto_offset_reset`, by default "latest") is settled when this returns: nothing that is
         appended later is missed. Raises `UnknownTopicError`, `UnknownSettingError`,
-        `ConfigError`, and `UnsupportedFeatureError` for `group_id`.
+        `ConfigError`, `UnsupportedFeatureError`, `GroupError`.
         """
         from streamlog.clients.consumer import Consumer
         from streamlog.config import ConsumerConfig

@@ -21,6 +21,12 @@ Parts, writing
 Parts, reading
     stream_log, consumer, read, admin, and what they are made of; each module says which.
 
+Parts, in groups
+    group_membership  a consumer as a member: joins, hears what it is to have, gives up, leaves
+    group_offsets   what it commits, by hand (`committing`) and by itself
+    group_client    what is asked of a group's coordinator, and its errors
+    group_admin     the half of `Admin` about groups; `group_reports`, `offset_resets` are its work
+
 Parts, for event loops
     flows           what clients do, written once for callers that block and callers that `await`
     asynchronous    the twins on top of it

@@ -42,6 +42,7 @@ _QUESTIONS = (
     "retention",
     "async_clients",
     "first_record",
+    "groups_wire",
     "open_many",
     "command_line",
     "recover",

@@ -9,6 +9,7 @@ Parts
 * `listener`: `Listener`, the thread, its loop, the accepted connections;
 * `connection`: one connection's life: frames in, one request at a time, answers in order;
 * `memory_budget`, `watchman`: what all connections together may hold, and who is sent away;
+* `group_requests`: to the coordinators of groups and back, while nothing waits;
 * `endpoint`: `Endpoint`, all that a handler knows: engine, settings, address, sessions;
 * `routing`: which handler answers which API, and what is offered;
 * `handlers`: one module an API family, wire to engine and back;
@@ -26,7 +27,8 @@ engine below. The loop never waits: what syncs, creates or decompresses much run
 Record bytes are appended as they were received and sent as they lie in the file. Nothing is
 remembered of a client longer than its connection, but for fetch sessions, which are counted.
 
-What it is not: a cluster. There is one node, which leads every partition. It keeps nobody out:
+What it is not: a cluster. Listeners of one directory, in whichever processes, are nodes to their
+clients, and say that the first of them leads every partition; any would do. It keeps nobody out:
 without TLS and SASL it belongs on loopback.
 """
 

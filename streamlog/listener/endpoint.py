@@ -38,7 +38,8 @@ class Endpoint:
         self.loop = loop
         self.host = ""
         self.port = 0
-        self.node_id: int = engine.metadata.meta.node_id
+        self.number = 0  # among the listeners of the directory
+        self.leader_id = self.node_id
         self.cluster_id: str = engine.metadata.meta.cluster_id
         self.connections: set[Connection] = set()
         self.is_ending = False  # who is being accepted at that moment is not let in
@@ -50,6 +51,24 @@ class Endpoint:
         self.long_polls = LongPolls(engine, loop)
         self._workers = ThreadPoolExecutor(_WORKER_THREADS, "streamlog-worker")
         self._lone_worker = ThreadPoolExecutor(1, "streamlog-records")
+
+    @property
+    def node_id(self) -> int:
+        """Who this listener is to its clients."""
+        return self.engine.metadata.meta.node_id + self.number
+
+    def nodes(self) -> dict[int, tuple[str, int]]:
+        """Every listener of the directory by its node's id, as of now."""
+        first = self.engine.metadata.meta.node_id
+        known = self.engine.groups.listeners.known()
+        return {first + number: address for number, address in known.items()}
+
+    def look_for_leader(self) -> None:
+        """Find the node that leads every partition: `leader_id` until it is looked for again.
+
+        Any node could lead; but all have to name the same one.
+        """
+        self.leader_id = min(self.nodes())
 
     async def run(
         self,

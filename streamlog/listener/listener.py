@@ -144,7 +144,7 @@ class Listener:
         watchman.start()
         groups = engine.groups
         groups.take_settings(group_settings(groups.settings(), config))
-        groups.begin_coordinating(self._address)
+        endpoint.number = groups.begin_coordinating(self._address)
         self._started.set()
         _logger.info("listening on %s", self.bootstrap_servers)
         try:

@@ -85,6 +85,7 @@ MEMBERS_LOCK = HOUSEKEEPING_LOCK + 2
 LIVENESS_LOCKS = 1 << 42
 STRUCTURE_LOCKS = 1 << 43
 COORDINATOR_LOCKS = 1 << 44
+LISTENER_LOCKS = 1 << 45
 
 LIVENESS_NUMBERS = 1 << 40  # drawn at random: no two processes have the same one, ever
 

@@ -10,6 +10,7 @@ hands out what it answers.
     offsets_topic       `__consumer_offsets`, made at first use, and the partition of a group
     topics_view         the engine's topics as coordinators see them
     fan_out             requests about several groups, taken apart and put together again
+    duties, listeners   who coordinates members in the network, and where it listens
     member_slots        `streamlog.members`: when each member in a process polled last
     process_names       by what a process is known in the log, and whether it lives
     watcher             the thread for what is due, and for processes that die

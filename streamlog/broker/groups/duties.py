@@ -6,20 +6,16 @@ process dies, which is a coordinator's failover. Its address stands in `streamlo
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from streamlog.broker.groups.addresses import Address, decode_address, encode_address
 from streamlog.broker.groups.member_slots import MemberSlots
 from streamlog.storage.shared import COORDINATOR_LOCKS
 
 if TYPE_CHECKING:
     from streamlog.broker.opening import Opening
-
-_PORT_BITS = 16
-
-Address = tuple[str, int]
 
 
 class Duties:
@@ -57,7 +53,7 @@ class Duties:
             ):
                 return False
             try:
-                self._slots().set_address(partition, _encode(self._addresses[0]))
+                self._slots().set_address(partition, encode_address(self._addresses[0]))
                 take_over()
             except BaseException:
                 self._unlock(partition)
@@ -74,7 +70,7 @@ class Duties:
                 )
                 is not None
             )
-        return _decode(self._slots().address(partition)) if is_held else None
+        return decode_address(self._slots().address(partition)) if is_held else None
 
     def end(self, address: Address) -> list[int]:
         """Nobody listens there any more; the partitions that are to be given up."""
@@ -83,7 +79,7 @@ class Duties:
             if not self._addresses:
                 return sorted(self._held)
             for partition in self._held:
-                self._slots().set_address(partition, _encode(self._addresses[0]))
+                self._slots().set_address(partition, encode_address(self._addresses[0]))
             return []
 
     def release(self, partition: int) -> None:
@@ -97,15 +93,3 @@ class Duties:
         self._opening.filesystem.unlock(
             self._opening.locks_descriptor, COORDINATOR_LOCKS + partition, 1
         )
-
-
-def _encode(address: Address) -> int:
-    host, port = address
-    return int.from_bytes(socket.inet_aton(host), "big") << _PORT_BITS | port
-
-
-def _decode(word: int) -> Address | None:
-    if word == 0:
-        return None
-    host = socket.inet_ntoa((word >> _PORT_BITS).to_bytes(4, "big"))
-    return host, word & (1 << _PORT_BITS) - 1

@@ -9,6 +9,7 @@ from streamlog.broker.group_configs import GroupConfigs
 from streamlog.broker.groups import fan_out, offsets_topic
 from streamlog.broker.groups.calls import Answer, Call
 from streamlog.broker.groups.duties import Duties
+from streamlog.broker.groups.listeners import Listeners
 from streamlog.broker.groups.member_slots import MemberSlot, MemberSlots
 from streamlog.broker.groups.partition_coordinator import PartitionCoordinator, Surroundings
 from streamlog.broker.groups.process_names import own_name
@@ -89,6 +90,7 @@ class Groups:
             self.watcher.wake,
         )
         self.duties = Duties(self._opening, lambda: self.member_slots)
+        self.listeners = Listeners(self._opening, lambda: self.member_slots)
         #: Whose members live in this process.
         self.client_host = own_name(self._opening).client_host
 
@@ -160,9 +162,14 @@ class Groups:
         return answers[0]
 
     def _list(self, call: Call, context: RequestContext) -> None:
-        """ListGroups, of every partition that was ever written to."""
+        """ListGroups, of every partition that was ever written to.
+
+        A client in the network asks each listener, and is told by each of what is its own.
+        """
         whole = self._ask_nobody(call.request, context)
         for partition in self.partitions_in_use():
+            if not context.is_in_process and not self._take_over(partition):
+                continue
             part = self._ask_part(partition, call.request, context, _WRITTEN)
             whole.groups += part.groups
         whole.groups.sort(key=lambda group: group.group_id)
@@ -300,9 +307,14 @@ class Groups:
 
     # ---------------------------------------------------------------- the listener's part
 
-    def begin_coordinating(self, address: tuple[str, int]) -> None:
-        """This process listens at that address: it coordinates what others do not, when asked."""
+    def begin_coordinating(self, address: tuple[str, int]) -> int:
+        """This process listens at that address: it coordinates what others do not, when asked.
+
+        The number that the listener has from now on, among all of the directory.
+        """
+        number = self.listeners.begin(address)
         self.duties.begin(address)
+        return number
 
     def coordinates(self, group_id: str) -> bool:
         """Whether members in the network may come here: this process coordinates their group.
@@ -325,6 +337,7 @@ class Groups:
 
     def end_coordinating(self, address: tuple[str, int]) -> None:
         """Nobody listens at that address any more; when nobody else does here, resign."""
+        self.listeners.end(address)
         with self._lock:
             loaded = {n: found for (_, n), found in self._coordinators.items()}
         for partition in self.duties.end(address):

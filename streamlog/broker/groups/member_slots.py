@@ -3,7 +3,8 @@
 A file of 8-byte native words, mapped by every process that has members. Nothing in it outlives the
 processes: it is made at the first use, and what dead ones left is taken over::
 
-    4,096 bytes   the address of each coordinator that listens: IPv4 and port, 0 for none
+    4,096 bytes   where the coordinator of each partition listens: IPv4 and port, 0 for none
+    4,096 bytes   the address of each listener, by its number
     32 bytes      a member: its id (2 words), when it polled last (monotonic ms), whose it is
 
 Whose it is, the liveness number and 1, is written last and tells a slot that is taken from a free
@@ -29,14 +30,16 @@ if TYPE_CHECKING:
     from streamlog.broker.opening import Opening
 
 _WORD = 8
-_HEADER_WORDS = 512
+_HEADER_WORDS = 1024
 _SLOT_WORDS = 4
 _POLLED, _OWNER = 2, 3
+_HEADER_BYTES = _HEADER_WORDS * _WORD
 _GROWTH_BYTES = 4096
 _PAUSE_S = 0.001
 _ID = struct.Struct("=2q")
 
-MOST_COORDINATORS = _HEADER_WORDS
+MOST_COORDINATORS = 512
+MOST_LISTENERS = _HEADER_WORDS - MOST_COORDINATORS
 
 
 class MemberSlot:
@@ -73,8 +76,8 @@ class MemberSlots:
             with self._mutex:
                 self._lock()
                 try:
-                    if self._filesystem.size(self._descriptor) < _GROWTH_BYTES:
-                        self._grow_locked()
+                    if self._filesystem.size(self._descriptor) < _HEADER_BYTES:
+                        self._filesystem.allocate(self._descriptor, 0, _HEADER_BYTES)
                 finally:
                     self._unlock()
                 self._map()
@@ -118,6 +121,14 @@ class MemberSlots:
     def set_address(self, partition: int, address: int) -> None:
         """By who holds the coordinator's byte."""
         self._words[partition] = address
+
+    def listeners(self) -> list[int]:
+        """The address of each listener by its number, of those that are gone too."""
+        return self._words[MOST_COORDINATORS:_HEADER_WORDS].tolist()
+
+    def set_listener(self, number: int, address: int) -> None:
+        """By who holds the listener's byte."""
+        self._words[MOST_COORDINATORS + number] = address
 
     def close(self) -> None:
         self._filesystem.close(self._descriptor)

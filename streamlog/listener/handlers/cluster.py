@@ -40,7 +40,7 @@ _log_dir_partition = _log_dirs.structs["DescribeLogDirsPartition"]
 
 
 def describe_cluster(connection: Connection, request: Request) -> Any:
-    """The one node."""
+    """The listeners of the directory, which are nodes to their clients."""
     endpoint, body = connection.endpoint, request.body
     if request.version >= 1 and body.endpoint_type != _BROKERS:
         return _cluster.Value(
@@ -51,7 +51,7 @@ def describe_cluster(connection: Connection, request: Request) -> Any:
     answer = _cluster.Value(
         cluster_id=endpoint.cluster_id,
         controller_id=endpoint.node_id,
-        brokers=[_broker(endpoint.node_id, endpoint.host, endpoint.port)],
+        brokers=[_broker(node_id, *address) for node_id, address in endpoint.nodes().items()],
     )
     if body.include_cluster_authorized_operations:
         answer.cluster_authorized_operations = CLUSTER_OPERATIONS
@@ -71,6 +71,7 @@ def describe_topic_partitions(connection: Connection, request: Request) -> Any:
         return _described.Value(
             topics=[_topic(error_code=INVALID_REQUEST, name=name) for name in sorted(named)]
         )
+    endpoint.look_for_leader()
     most = endpoint.config.max_request_partition_size_limit
     room = min(body.response_partition_limit, most)
     answer = _described.Value()
@@ -108,11 +109,11 @@ def _describe(topic: TopicImage, partitions: list[Any]) -> Any:
 
 
 def _partitions(endpoint: Endpoint, topic: TopicImage, first: int, count: int) -> Iterator[Any]:
-    nodes = [endpoint.node_id]
+    nodes = [endpoint.leader_id]
     for number in range(first, min(first + count, len(topic.partitions))):
         yield _partition(
             partition_index=number,
-            leader_id=endpoint.node_id,
+            leader_id=endpoint.leader_id,
             leader_epoch=topic.partitions[number].leader_epoch,
             replica_nodes=nodes,
             isr_nodes=nodes,

@@ -74,8 +74,10 @@ def _find(endpoint: Endpoint, kind: int, key: str) -> Any:
         return _nowhere(key, code_for(error))
     if address is None:
         return _nowhere(key, COORDINATOR_NOT_AVAILABLE)
-    host, port = address
-    return _coordinator(key, endpoint.node_id, host, port)
+    for node_id, at in endpoint.nodes().items():
+        if at == address:
+            return _coordinator(key, node_id, *address)
+    return _nowhere(key, COORDINATOR_NOT_AVAILABLE)  # it has just gone
 
 
 def _nowhere(key: str, code: int) -> Any:

@@ -38,6 +38,7 @@ _broker = _response.structs["MetadataResponseBroker"]
 def answer(connection: Connection, request: Request) -> Any | Coroutine[Any, Any, Any]:
     """What is asked for, topics that are to be created included."""
     endpoint, body = connection.endpoint, request.body
+    endpoint.look_for_leader()
     if _is_invalid(request):
         topics = [_topic(error_code=INVALID_REQUEST, name=each.name) for each in body.topics]
         return _answer(endpoint, request, topics)
@@ -133,7 +134,7 @@ def unknown_name(name: str) -> int:
 
 
 def _describe(endpoint: Endpoint, topic: TopicImage, authorized: int) -> Any:
-    nodes = [endpoint.node_id]
+    nodes = [endpoint.leader_id]
     return _topic(
         name=topic.name,
         topic_id=topic.topic_id,
@@ -141,7 +142,7 @@ def _describe(endpoint: Endpoint, topic: TopicImage, authorized: int) -> Any:
         partitions=[
             _partition(
                 partition_index=number,
-                leader_id=endpoint.node_id,
+                leader_id=endpoint.leader_id,
                 leader_epoch=partition.leader_epoch,
                 replica_nodes=nodes,
                 isr_nodes=nodes,
@@ -157,7 +158,7 @@ def _answer(endpoint: Endpoint, request: Request, topics: list[Any]) -> Any:
     if request.body.include_cluster_authorized_operations:
         operations = CLUSTER_OPERATIONS
     return _response.Value(
-        brokers=[_broker(endpoint.node_id, endpoint.host, endpoint.port)],
+        brokers=[_broker(node_id, *address) for node_id, address in endpoint.nodes().items()],
         cluster_id=endpoint.cluster_id,
         controller_id=endpoint.node_id,
         topics=topics,

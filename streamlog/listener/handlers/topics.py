@@ -140,10 +140,11 @@ def _check_counts(endpoint: Endpoint, topic: Any) -> None:
 
 
 def check_assignments(endpoint: Endpoint, assignments: list[list[int]]) -> None:
-    """Raises `BrokerError` unless each partition is to be on this node, and on no other."""
+    """Raises `BrokerError` unless each partition is to be on one node, which is all there are."""
+    nodes = endpoint.nodes()
     for brokers in assignments:
-        if brokers != [endpoint.node_id]:
-            text = f"partitions are on node {endpoint.node_id}, not on {brokers}"
+        if len(brokers) != 1 or brokers[0] not in nodes:
+            text = f"partitions are on one of the nodes {sorted(nodes)}, not on {brokers}"
             raise BrokerError(text, code=INVALID_REPLICA_ASSIGNMENT)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import streamlog
 from streamlog.clients.stream_log import StreamLog
+from streamlog.config.listener_settings import parse_broker_settings
 from streamlog.errors import ConfigError, UnsupportedFeatureError
 from tests.wire import group_requests as groups
 from tests.wire import requests
@@ -114,3 +115,12 @@ def test_settings_of_groups_outlive_the_process(directory: str) -> None:
         assert altered(connection, HEARTBEATS, 0, "9000") == 0
     with streamlog.open(directory) as log:
         assert log.engine().groups.settings().consumer_heartbeat_interval_ms("wave") == 9000
+
+
+def test_a_brokers_settings_are_of_its_directory_or_its_listener() -> None:
+    """`streamlog serve` is given both in one."""
+    given = {"offsets_topic_num_partitions": "3", "group_max_size": "7"}
+    assert parse_broker_settings(given) == (
+        {"offsets_topic_num_partitions": 3},
+        {"group_max_size": 7},
+    )

@@ -6,6 +6,7 @@ import json
 import select
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from tests.multiprocess.ledger import BrokenPromiseError, Ledger
@@ -97,7 +98,8 @@ class Crowd:
     def abandon(self) -> None:
         """Kill whoever is left, whatever they had to say."""
         while self.living:
-            self.living.popitem()[1].kill()
+            with suppress(ProcessLookupError):  # it had ended, and its end was seen
+                self.living.popitem()[1].kill()
 
     # ---------------------------------------------------------------- listening
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import streamlog
 from streamlog import TopicPartition
 from streamlog.errors import (
     ClosedError,
+    ForkedHandleError,
     GroupError,
     MemberFencedError,
     UsageError,
@@ -317,6 +320,29 @@ def test_a_member_that_nobody_holds_any_more_leaves_its_partitions(blocking_stor
     while len(found) < 2:
         found += values(kept.poll(LIMIT_MS))
     assert kept.assignment() == {ORDERS_0, ORDERS_1}
+
+
+def test_a_forked_child_leaves_its_parents_members_alone(blocking_story: Story) -> None:
+    consumer = blocking_story.log.consumer("orders", **BY_HAND)
+    slots = blocking_story.log.engine().groups.member_slots
+    before = slots.polls().keys()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with suppress(ForkedHandleError):
+                consumer.poll(0)
+            consumer.close()
+            del consumer
+            gc.collect()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    assert slots.polls().keys() == before
+    blocking_story.write("orders", 0, b"a")
+    assert values(consumer.poll(LIMIT_MS)) == [b"a"]
+    consumer.commit()
 
 
 def test_a_log_that_is_closed_has_its_members_leave(tmp_path: Any) -> None:

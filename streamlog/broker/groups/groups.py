@@ -293,8 +293,9 @@ class Groups:
 
     def abandon(self, group_id: str, member_id: str, slot: MemberSlot) -> None:
         """Nobody uses a member of this process any more. From a finalizer: takes no lock."""
-        slot.release()
-        self.watcher.bury_soon(group_id, member_id)
+        if not self._engine.is_foreign:  # in a forked child it is the parent's
+            slot.release()
+            self.watcher.bury_soon(group_id, member_id)
 
     @property
     def member_slots(self) -> MemberSlots:

@@ -15,6 +15,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
+from io import FileIO
 from typing import TYPE_CHECKING
 
 from streamlog.broker.groups.process_names import ProcessName, is_alive, own_name
@@ -45,7 +46,8 @@ class Watcher:
         self._opening = engine._opening
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._pipe: tuple[int, int] | None = None
+        self._reader: FileIO | None = None  # of the pipe that wakes the thread
+        self._writer: FileIO | None = None
         self._is_closed = False
         self._abandoned: deque[tuple[str, str]] = deque()
         self._waited_for: dict[int, int] = {}  # process descriptors, by number
@@ -61,42 +63,46 @@ class Watcher:
             if self._is_closed:
                 return
             if self._thread is None:
-                self._pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+                reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+                self._reader, self._writer = FileIO(reader, "r"), FileIO(writer, "w")
                 self._thread = threading.Thread(
                     target=self._run, name="streamlog-groups", daemon=True
                 )
                 self._thread.start()
-            assert self._pipe is not None
-            with suppress(BlockingIOError):  # it is full: the thread wakes
-                os.write(self._pipe[1], b"\0")
+            self._nudge()
 
     def bury_soon(self, group_id: str, member_id: str) -> None:
         """Have the thread tell that a member of this process is gone. Takes no lock."""
         self._abandoned.append((group_id, member_id))
-        pipe = self._pipe
-        if pipe is not None and not self._is_closed:
-            with suppress(BlockingIOError):
-                os.write(pipe[1], b"\0")
+        self._nudge()
+
+    def _nudge(self) -> None:
+        writer = self._writer
+        if writer is not None:
+            with suppress(ValueError):  # it is closed
+                writer.write(b"\0")  # or it is full: the thread wakes
 
     def close(self) -> None:
         """End the thread."""
         with self._lock:
             self._is_closed = True
-            pipe, thread = self._pipe, self._thread
-            if pipe is not None:
-                with suppress(BlockingIOError):
-                    os.write(pipe[1], b"\0")
-        if thread is not None:
-            thread.join()
-        if pipe is not None:
-            for descriptor in (*pipe, *self._waited_for.values()):
-                os.close(descriptor)
-            self._waited_for.clear()
+            self._nudge()
+        if self._thread is not None:
+            self._thread.join()
+        self._close_descriptors()
 
     def forget_parent(self) -> None:
         """In a forked child, where the thread is not: close the copies of its descriptors."""
-        for descriptor in (*(self._pipe or ()), *self._waited_for.values()):
+        self._is_closed = True
+        self._close_descriptors()
+
+    def _close_descriptors(self) -> None:
+        for pipe in (self._reader, self._writer):
+            if pipe is not None:
+                pipe.close()
+        for descriptor in self._waited_for.values():
             os.close(descriptor)
+        self._waited_for.clear()
 
     # ---------------------------------------------------------------- who is dead
 
@@ -122,8 +128,8 @@ class Watcher:
     # ---------------------------------------------------------------- the thread
 
     def _run(self) -> None:
-        assert self._pipe is not None
-        reader = self._pipe[0]
+        assert self._reader is not None
+        reader = self._reader.fileno()
         retry = False
         while not self._is_closed:
             coordinators = self._groups.loaded()
@@ -132,8 +138,7 @@ class Watcher:
             for descriptor in (reader, *self._waited_for.values()):
                 waits.register(descriptor, select.POLLIN)
             woken = waits.poll(_RETRY_MS if retry else self._timeout_ms(coordinators))
-            with suppress(BlockingIOError):
-                os.read(reader, 1 << 16)
+            self._reader.read(1 << 16)
             if self._is_closed:
                 return
             ended = {descriptor for descriptor, _ in woken} - {reader}

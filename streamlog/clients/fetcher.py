@@ -211,7 +211,7 @@ class Fetcher:
             ends.append(self.group.next_look)
         if self._first_short_at is not None:
             ends.append(self._first_short_at + self._config.fetch_max_wait_ms / 1000)
-        if not ends:
+        if not ends or min(ends) == float("inf"):
             return None
         now = self._clock.monotonic()
         if deadline is not None and deadline <= now:

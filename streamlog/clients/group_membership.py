@@ -154,7 +154,7 @@ class GroupMembership:
     def is_stale(self) -> bool:
         """Whether others decided something, or it is time to look."""
         coordinator = self._coordinator
-        if coordinator is None:
+        if self._slot is None or coordinator is None:
             return False
         if coordinator.is_behind or coordinator.version != self._seen:
             return True
@@ -162,7 +162,9 @@ class GroupMembership:
 
     @property
     def next_look(self) -> float:
-        """When, on the monotonic clock, a member that waits polls again."""
+        """When, on the monotonic clock, a member that waits polls again; who is none never does."""
+        if self._slot is None:
+            return float("inf")
         interval_ms = self._config.max_poll_interval_ms / _LOOKS_AN_INTERVAL
         between_ms = self._groups.settings().group_consumer_assignment_interval_ms
         return self._looked_at + min(interval_ms, between_ms or interval_ms) / 1000

@@ -345,6 +345,29 @@ def test_a_forked_child_leaves_its_parents_members_alone(blocking_story: Story) 
     consumer.commit()
 
 
+@pytest.mark.parametrize("is_member", [True, False])
+def test_who_waits_sleeps(
+    blocking_story: Story, monkeypatch: pytest.MonkeyPatch, is_member: bool
+) -> None:
+    consumer = blocking_story.log.consumer(**BY_HAND)
+    if is_member:
+        consumer.subscribe("orders")
+    else:
+        consumer.assign([ORDERS_0])
+    assert consumer.poll(0) == []
+    waits: list[float | None] = []
+    engine = blocking_story.log.engine()
+    wait = engine.wait
+
+    def and_count(seen: int, timeout_s: float | None = None) -> bool:
+        waits.append(timeout_s)
+        return wait(seen, timeout_s)
+
+    monkeypatch.setattr(engine, "wait", and_count)
+    assert consumer.poll(200) == []
+    assert len(waits) <= 3
+
+
 def test_a_log_that_is_closed_has_its_members_leave(tmp_path: Any) -> None:
     with streamlog.open(str(tmp_path / "log")) as log:
         log.create_topic("orders", 2)

@@ -186,8 +186,7 @@ class Fetcher:
         return fetch is not None
 
     def _wait_for_fetch(self, deadline: float | None, *, polls: bool = True) -> Flow[Fetch | None]:
-        if self.group is None:
-            self.assignment.require()
+        self.assignment.require()
         self.settle()
         while True:
             # The bell is read before anything is looked at: what comes later rings it.

@@ -107,6 +107,7 @@ class GroupMembership:
             on_assign or kept.on_assign, on_revoke or kept.on_revoke, on_lost or kept.on_lost
         )
         self._wanted = wanted
+        self._is_certain = False  # so everything is said anew
         self._fetcher.drop()
         if self._slot is None:  # what was assigned by hand is not this member's
             yield from self._fetcher.exchange(OwnedPartitions(_NOTHING))
@@ -210,16 +211,15 @@ class GroupMembership:
         """Say what this member has, and come to what it is told, until there is no more to say."""
         while True:
             names = yield from call(self._names_wanted)
-            said = self._said(names)
+            beat = self._heartbeat(names)
             self._is_certain = False
-            answer = yield from call(partial(self._client.beat, *said[0], **said[1]))
-            self._hear(answer, names)
+            self._hear((yield from call(beat)), names)
             given_up = yield from self._come_to_assigned()
             if not given_up:
                 return
 
-    def _said(self, names: tuple[str, ...]) -> tuple[tuple[Member, Any], dict[str, Any]]:
-        """The arguments of a heartbeat: everything, where it is not certain what was heard."""
+    def _heartbeat(self, names: tuple[str, ...]) -> Callable[[], Heartbeat]:
+        """What is to be said: everything, where it is not certain what was heard."""
         told: dict[str, Any] = {}
         if self._config.group_instance_id is not None:
             told["instance_id"] = self._config.group_instance_id
@@ -228,7 +228,7 @@ class GroupMembership:
         if not self._is_certain:
             told["rebalance_timeout_ms"] = self._config.max_poll_interval_ms
             told["server_assignor"] = self._config.group_remote_assignor
-        return (self._member(), self._owned), told
+        return partial(self._client.beat, self._member(), self._owned, **told)
 
     def _hear(self, answer: Heartbeat, names: tuple[str, ...]) -> None:
         self._epoch, self._told = answer.epoch, names

@@ -112,8 +112,17 @@ def test_unsubscribing_leaves_the_group(story: Story) -> None:
     assert first.assignment() == set()
     settle(second)
     assert second.assignment() == {ORDERS_0, ORDERS_1}
+    with pytest.raises(UsageError, match="subscribe"):
+        first.poll(0)
     first.subscribe("flights")
     assert first.assignment() == {FLIGHTS}
+    second.subscribe(["orders", "flights"])
+    settle(first, second)
+    assert second.assignment() == {ORDERS_0, ORDERS_1}
+    first.subscribe(pattern="o.*")
+    settle(first, second)
+    assert FLIGHTS in second.assignment()
+    assert len(first.assignment()) == 1
 
 
 def test_a_static_member_that_comes_back_finds_its_partitions(story: Story) -> None:

@@ -46,10 +46,9 @@ def trim(
 
 
 def _remove_older_snapshots(filesystem: Filesystem, log: PartitionLog, snapshot_end: int) -> None:
-    """Remove what the newest snapshot stands for."""
+    """Remove what the newest snapshot stands for; what a power cut brings back goes next time."""
     with structure_lock(log):
         for name in filesystem.listdir(log.directory):
             older = metadata_snapshot.parse_snapshot_name(name)
             if older is not None and older[0] < snapshot_end:
                 filesystem.unlink(f"{log.directory}/{name}")
-        filesystem.sync_directory(log.directory)

@@ -84,8 +84,11 @@ def swap_in(filesystem: Filesystem, directory: str, names: list[str]) -> None:
 
 
 def rewrite_identity(filesystem: Filesystem, directory: str) -> None:
-    """Write anew what says whose the folder is: its sync may be the one that failed."""
+    """Write anew what says whose the folder is: its sync may be the one that failed.
+
+    The names follow when the caller syncs them.
+    """
     for name in (PARTITION_METADATA, LEADER_EPOCHS):
         path = f"{directory}/{name}"
         if filesystem.exists(path):
-            filesystem.write_atomically(path, filesystem.read_file(path))
+            filesystem.write_atomically(path, filesystem.read_file(path), sync_parent=False)

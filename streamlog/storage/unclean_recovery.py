@@ -324,10 +324,10 @@ class UncleanRecovery:
         )
 
     def _create_segment(self, base_offset: int) -> None:
+        """Make an empty segment. Its name is synced before any synced end is in it."""
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
         for suffix in (LOG, OFFSET_INDEX, TIME_INDEX):
             self._filesystem.close(self._filesystem.open(self._path(base_offset, suffix), flags))
-        self._filesystem.sync_directory(self._directory)
 
     def _restore_epochs(self) -> None:
         """The leader epochs: what the file says, what the batches say, within the log."""

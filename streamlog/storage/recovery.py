@@ -186,7 +186,8 @@ def _resume(
         return None
     if filesystem.file_size(log_path) < state.end_position:
         return None
-    if state.restructuring:  # loading has finished it
+    if state.restructuring:  # loading has finished it, unless only the sync was missing
+        filesystem.sync_directory(directory)
         state = state._replace(
             generation=state.generation + 1,
             swap_generation=state.swap_generation + 1,

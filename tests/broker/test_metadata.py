@@ -15,8 +15,9 @@ from streamlog.broker.engine import Engine
 from streamlog.broker.metadata_image import MetadataImage
 from streamlog.broker.metadata_log import replay_batches
 from streamlog.broker.verifying import verify_open_directory
-from streamlog.errors import CorruptDirectoryError, TopicExistsError
+from streamlog.errors import CorruptDirectoryError, CorruptRecordError, TopicExistsError
 from streamlog.protocol import Uuid, message
+from streamlog.record import layout
 from streamlog.storage.properties import MetaProperties
 from tests.broker.conftest import OpenEngine, append, read
 
@@ -75,6 +76,17 @@ def test_a_snapshot_stands_for_all_that_was_replayed(steps: list[tuple[str, int]
     again = MetadataImage()
     replay_batches(memoryview(data), again, 0)
     assert everything(again) == everything(image)
+
+
+def test_no_bit_of_the_log_is_replayed_wrong() -> None:
+    data = records.encode_batch(records.bootstrap(), 1)
+    for bit in range(layout.ATTRIBUTES_AT * 8, len(data) * 8):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        image = MetadataImage()
+        with pytest.raises(CorruptRecordError):
+            replay_batches(memoryview(damaged), image, 0)
+        assert everything(image) == everything(MetadataImage())
 
 
 def test_a_leader_change_bumps_the_epoch_and_other_changes_do_not() -> None:

@@ -97,6 +97,34 @@ def test_retention_records_where_a_log_begins_before_anything_goes(steps: Steps)
     ]
 
 
+def test_retention_has_the_name_of_what_stays_on_the_disk_also_without_leader_epochs(
+    steps: Steps,
+) -> None:
+    """Otherwise it is synced with theirs."""
+    engine, filesystem = open_with(Machine(), internal_segment_bytes=700, retention_bytes=1)
+    write(engine, count=9)
+    filesystem.write_file(f"{FOLDER}/leader-epoch-checkpoint", b"damaged")
+    steps.begin()
+    engine.apply_retention("orders")
+    first_gone = next(at for at, step in enumerate(steps.found) if step.startswith("unlink"))
+    assert steps.found[first_gone - 1] == f"sync_directory {FOLDER}"
+
+
+def test_older_versions_are_kept_out_before_anything_is_of_the_new_format(steps: Steps) -> None:
+    machine = Machine()
+    engine, filesystem = open_with(machine)
+    engine.close_now()
+    filesystem.write_file("/log/streamlog.properties", b"format=1\n")
+    steps.begin()
+    machine.open()
+    assert steps.found[:4] == [
+        "rename /log/streamlog.properties.tmp",
+        "sync_directory /log",
+        "unlink /log/.kafka_cleanshutdown",
+        "sync_directory /log",
+    ]
+
+
 def test_a_close_says_that_it_was_clean_when_all_else_is_on_the_disk(steps: Steps) -> None:
     engine, _ = open_with(Machine(), internal_segment_bytes=700)
     write(engine, count=3)

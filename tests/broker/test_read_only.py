@@ -11,8 +11,12 @@ import pytest
 import streamlog
 from streamlog.broker.engine import Engine
 from streamlog.errors import NotALogDirectoryError, ReadOnlyError
+from streamlog.record import layout
+from streamlog.storage.filesystem import OS_FILESYSTEM
 from streamlog.storage.format_number import FORMAT
+from streamlog.storage.read_only import load_for_reading
 from tests.broker.conftest import OpenEngine, append, read
+from tests.storage.folder_builder import Folder, flip
 
 
 def fingerprint(path: str) -> dict[str, str]:
@@ -37,6 +41,17 @@ def values(engine: Engine, partition: int = 0) -> list[bytes | None]:
 
 
 EXPECTED = [b"%d" % number * 50 for number in range(9)]
+
+
+def test_a_torn_tail_is_not_read_whichever_bit_is_wrong(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "a-0")
+    whole, torn = folder.append_many(2)
+    right = folder.file(".log").read_bytes()
+    for position in range(torn.position + layout.CRC_AT, torn.end):
+        flip(folder.file(".log"), position)
+        state = load_for_reading(OS_FILESYSTEM, str(folder.path), 0, None)
+        assert (state.log_end, state.end_position) == (whole.next_offset, whole.end)
+        folder.file(".log").write_bytes(right)
 
 
 def test_a_closed_directory_is_read_and_not_changed(

@@ -32,7 +32,7 @@ from tests.crash.explorer import Explorer, Plan
 from tests.crash.stories import STORIES, more
 from tests.mutation.applying import apply
 from tests.mutation.sites import ROOT, Mutant, find_mutants
-from tests.mutation.spared import OPEN, SPARED
+from tests.mutation.spared import SPARED
 
 #: The tests that are searched where no crash told, by the beginning of the mutant's name.
 TESTS = {
@@ -74,7 +74,7 @@ def read_killers() -> dict[str, str]:
 
 def without_a_fate(names: list[str]) -> set[str]:
     """Mutants that nobody is said to kill, and of which nobody said why they live."""
-    return set(names) - set(read_killers()) - set(SPARED) - OPEN
+    return set(names) - set(read_killers()) - set(SPARED)
 
 
 # ---------------------------------------------------------------- killers
@@ -247,7 +247,7 @@ def main() -> int:
     preload()
     mutants = [one for one in find_mutants() if asked.k in one.name]
     if not asked.search:
-        mutants = [one for one in mutants if one.name not in OPEN.union(SPARED)]
+        mutants = [one for one in mutants if one.name not in SPARED]
         mutants = mutants[asked.first :: asked.every]
     killers = read_killers()
     survived = 0

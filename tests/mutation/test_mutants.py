@@ -1,9 +1,8 @@
 """Each sync, directory sync, rename and CRC check is missed by somebody when it is left out.
 
 Mutants are found in the source, their killers are in `killers.txt`; `spared.py` has those that
-may live, each with its reason, and `unresolved.txt` those that are still to be decided. After a
-change of the source, killers for what is new are found by `python -m tests.mutation.hunting
---search`, with STREAMLOG_KERNEL=pure.
+may live, each with its reason. After a change of the source, killers for what is new are found by
+`python -m tests.mutation.hunting --search`, with STREAMLOG_KERNEL=pure.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import pytest
 from tests.machine.sizes import SEED
 from tests.mutation.hunting import read_killers, without_a_fate
 from tests.mutation.sites import ROOT, find_mutants, mutants_of
-from tests.mutation.spared import OPEN, SPARED
+from tests.mutation.spared import SPARED
 
 #: Which part of their killers is tried where nothing is left out.
 EVERY = 16
@@ -41,7 +40,7 @@ def test_every_mutant_has_a_fate() -> None:
 
 def test_nobody_is_said_to_kill_what_is_not_there() -> None:
     names = {mutant.name for mutant in find_mutants()}
-    fates = [*read_killers(), *SPARED, *OPEN]
+    fates = [*read_killers(), *SPARED]
     assert set(fates) <= names
     assert len(set(fates)) == len(fates)
 

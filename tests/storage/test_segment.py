@@ -9,6 +9,7 @@ import pytest
 
 from streamlog.errors import CorruptRecordError, InputOutputError
 from streamlog.record.kernel import RecordBatch
+from streamlog.record.layout import HEADER_SIZE
 from streamlog.storage.filesystem import OS_FILESYSTEM
 from streamlog.storage.segment import LogSegment
 from tests.storage.folder_builder import NOW, Folder, flip, zero
@@ -179,6 +180,20 @@ class TestDamage:
         with pytest.raises(CorruptRecordError) as caught:
             open_segment(folder).find_batch(folder.next_offset - 1, end_of(folder))
         assert caught.value.next_offset is None
+
+    def test_timestamps_of_a_part_of_a_batch_are_those_of_a_batch_that_checks(
+        self, tmp_path, open_segment
+    ):
+        """The records of one are looked at where the log begins in it."""
+        folder = Folder(tmp_path / "part-0")
+        only = folder.append(3)
+        assert open_segment(folder).largest_timestamp_from(1, only.end, None) == NOW
+        right = folder.file(".log").read_bytes()
+        for position in range(HEADER_SIZE, only.end):
+            flip(folder.file(".log"), position)
+            with pytest.raises(CorruptRecordError):
+                open_segment(folder).largest_timestamp_from(1, only.end, None)
+            folder.file(".log").write_bytes(right)
 
 
 class TestFindingTimes:

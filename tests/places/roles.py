@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlog
 from streamlog.errors import StreamlogError
+from streamlog.storage.cleaner_checkpoint import announce_cleaning
 from tests.multiprocess.lives import stop_here
 from tests.multiprocess.saying import answer
 
@@ -53,6 +54,9 @@ def restructure(pipe: int, path: str, steps: int) -> None:
 
     with streamlog.open(path) as log:
         partition = log.engine().partition("flights", 0)
+        log.sync()
+        metadata_log, synced_to = log.engine().metadata.log, partition.state().base_offset
+        announce_cleaning(metadata_log, partition, 0, synced_to)
         partition.writer.lock_structure()
         work: Any = exchange(partition)
         for _ in range(steps):

@@ -115,6 +115,9 @@ def failing_test(selection: str) -> str:
     options = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", "-m", "not soak"]
     status = pytest.main([*options, str(ROOT / selection)], plugins=[first])
     logging.disable(logging.CRITICAL)
+    assert status not in {pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED}, (
+        f"there is no {selection}"
+    )
     return first.name or (selection if status else "")
 
 

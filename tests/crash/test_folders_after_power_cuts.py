@@ -156,6 +156,30 @@ def test_who_a_recovered_folder_is_and_its_epochs_are_synced_with_its_records(
     assert {one: left[one] for one in small} == small
 
 
+def test_indexes_of_sealed_segments_that_a_recovery_wrote_are_synced(folder: Folder) -> None:
+    """Nobody syncs them again: the synced end is behind their segments."""
+    for base in (0, 9):
+        folder.file(".index", base).unlink()
+        folder.file(".timeindex", base).unlink()
+    disk = RecordedDisk(image_of(folder.path))
+    recover(disk, folder)
+    now, left = (files(door, DIRECTORY) for door in (disk.door, disk.after_power_cut().door))
+    for index in (name(0, ".timeindex"), name(9, ".timeindex")):
+        assert now[index]
+        assert left[index] == now[index]
+
+
+def test_what_a_dead_writer_had_begun_is_cut_on_the_disk(folder: Folder) -> None:
+    """The next batch is written over it, and a part of that may be what a power cut leaves."""
+    state = folder.recover(clean=True, recovery_point=folder.next_offset).state
+    synced, end = folder.synced_end, state.end_position
+    folder.append()
+    disk = RecordedDisk(image_of(folder.path))
+    folder.path = Path(DIRECTORY)
+    assert folder.recover(filesystem=disk.door, slot_state=state, synced=synced).state == state
+    assert disk.after_power_cut().door.file_size(f"{DIRECTORY}/{name(18, '.log')}") == end
+
+
 def test_a_poisoned_partition_that_was_written_anew_has_its_new_files(folder: Folder) -> None:
     disk = RecordedDisk(image_of(folder.path))
     state = folder.recover(clean=True, recovery_point=folder.next_offset).state

@@ -152,10 +152,11 @@ class Watcher:
         now_ms = self._now_ms()
         for coordinator in coordinators:
             deadline_ms = coordinator.deadline_ms
+            is_due = deadline_ms is not None and deadline_ms <= now_ms
             try:
                 if look:
                     self.bury_the_dead(coordinator)
-                elif self._groups.duties.has_any or (deadline_ms or now_ms + 1) <= now_ms:
+                elif is_due or self._groups.duties.has_any:
                     coordinator.settle()
             except (StreamlogError, OSError) as error:
                 succeeded = self._has_to_wait(coordinator.log.directory, error)

@@ -80,6 +80,15 @@ def test_the_last_to_close_syncs_what_the_dead_left(disk: RecordedDisk) -> None:
     assert values(engine) == [b"x"]
 
 
+def test_leader_epochs_when_the_synced_end_leaves_the_first_segment(disk: RecordedDisk) -> None:
+    engine = open_engine(disk.door)
+    engine.create_topic("b", 1, {"internal_segment_bytes": 200})
+    for _ in range(2):
+        append(engine.partition("b", 0), b"x" * 100, acks=-1)
+    epochs = f"{PATH}/b-0/leader-epoch-checkpoint"
+    assert disk.after_power_cut().door.read_file(epochs) == disk.door.read_file(epochs) != b""
+
+
 # -------------------------------------------------------------------- metadata of the dead
 
 

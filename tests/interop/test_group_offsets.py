@@ -56,7 +56,9 @@ def test_a_group_goes_there_and_back(kafka_jars: KafkaJars, tmp_path: Path) -> N
             tuple(place): each.offset for place, each in committed.items()
         }
         client.commit_offsets(broker.bootstrap, GROUP, {("orders", 0): 3, ("orders", 1): 19})
-        assert [line for line in broker.complaints if "__consumer_offsets" in line] == []
+        # A broker that is asked before its partitions are online begins to load them anew.
+        complaints = [each for each in broker.complaints if "Stopped loading" not in each]
+        assert [line for line in complaints if "__consumer_offsets" in line] == []
         broker.stop()
     finally:
         broker.kill()

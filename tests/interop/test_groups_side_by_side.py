@@ -289,6 +289,16 @@ def settings(bootstrap: str) -> Iterator[tuple[str, Any]]:
             wanted = requests.describe_configs(GROUP, name, include_synonyms=True)
             return plain(connection.ask("DescribeConfigs", 4, **wanted))["results"][0]
 
+        def described_once_applied(name: str, value: str) -> Any:
+            """As it is when a change is applied, which a broker does after its answer."""
+            for _ in range(2000):
+                found = described(name)
+                if value in [
+                    each["value"] for each in found["configs"] if each["name"] == HEARTBEATS
+                ]:
+                    break
+            return found
+
         def altered(name: str, setting: str, operation: int, value: str | None) -> Any:
             wanted = requests.alter_config(GROUP, name, setting, operation, value)
             return plain(connection.ask("IncrementalAlterConfigs", 1, **wanted))
@@ -306,7 +316,7 @@ def settings(bootstrap: str) -> Iterator[tuple[str, Any]]:
         told = connection.ask("ConsumerGroupHeartbeat", 1, **beat)
         yield "obeyed", told.heartbeat_interval_ms
         yield "deleted", altered("configured", HEARTBEATS, 1, None)
-        yield "described again", described("configured")
+        yield "described again", described_once_applied("configured", "5000")
 
 
 def test_settings_of_groups(theirs: str, ours: str) -> None:

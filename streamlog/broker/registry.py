@@ -32,14 +32,27 @@ class _Key(NamedTuple):
     read_only: bool
 
 
+class _Shared:
+    """An engine and how often it was opened; None while it is being opened."""
+
+    __slots__ = ("count", "engine")
+
+    def __init__(self) -> None:
+        self.engine: Engine | None = None
+        self.count = 0
+
+
 class _Registry:
-    """The engines of this process with how often each was opened."""
+    """The engines of this process."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.engines: dict[_Key, Engine] = {}
-        self.counts: dict[_Key, int] = {}
+        self.shared: dict[_Key, _Shared] = {}
         self.forks_are_watched = False
+
+    def engines(self) -> list[Engine]:
+        """All that are open."""
+        return [one.engine for one in self.shared.values() if one.engine is not None]
 
 
 _registry = _Registry()
@@ -72,14 +85,18 @@ def open_engine(
                 raise
             raise translate_os_error(error, path) from error
         key = _Key(id(filesystem), identity.device, identity.inode, read_only)
-        engine = _registry.engines.get(key)
-        if engine is None:
+        shared = _registry.shared.get(key)
+        if shared is None:
             _watch_forks()
-            engine = _new_engine(place, read_only, mode, config, filesystem, clock)
-            _registry.engines[key] = engine
-            _registry.counts[key] = 0
-        _registry.counts[key] += 1
-        return engine
+            shared = _registry.shared[key] = _Shared()  # what can fail comes before the engine
+        try:
+            if shared.engine is None:
+                shared.engine = _new_engine(place, read_only, mode, config, filesystem, clock)
+        except BaseException:
+            del _registry.shared[key]
+            raise
+        shared.count += 1
+        return shared.engine
 
 
 def _new_engine(
@@ -104,13 +121,13 @@ def release(engine: Engine) -> None:
     if engine.is_foreign:
         return
     with _registry.lock:
-        key = next((key for key, known in _registry.engines.items() if known is engine), None)
-        if key is None:
-            return
-        _registry.counts[key] -= 1
-        if _registry.counts[key] == 0:
-            del _registry.engines[key], _registry.counts[key]
-            engine.close_now()
+        for key, shared in _registry.shared.items():
+            if shared.engine is engine:
+                shared.count -= 1
+                if shared.count == 0:
+                    del _registry.shared[key]
+                    engine.close_now()
+                return
 
 
 def _watch_forks() -> None:
@@ -124,5 +141,5 @@ def _forget_parents_engines() -> None:
     global _registry
     former, _registry = _registry, _Registry()
     _registry.forks_are_watched = True
-    for engine in former.engines.values():
+    for engine in former.engines():
         engine.forget_parent()

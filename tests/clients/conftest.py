@@ -88,4 +88,4 @@ def workers_take_a_turn(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(Workers, "outcome", staticmethod(later))
     yield
-    assert not registry._registry.engines
+    assert not registry._registry.engines()

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("workers_take_a_turn")
 
 
 def is_open(path: str) -> bool:
-    return any(engine.place.path == path for engine in registry._registry.engines.values())
+    return any(engine.place.path == path for engine in registry._registry.engines())
 
 
 @on_a_loop

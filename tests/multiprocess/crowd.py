@@ -103,14 +103,15 @@ class Crowd:
 
     # ---------------------------------------------------------------- listening
 
-    def listen(self, acknowledgements: int) -> None:
+    def listen(self, acknowledgements: int, until: Callable[[], bool] = lambda: True) -> None:
         """Take reports until so many more records were acknowledged; at least one announced.
 
+        And until `until` is true, which may be because of what else is reported.
         Ends early when somebody died: the caller replaces it and listens on.
         """
         target = self._ledger.records_acknowledged + acknowledgements
         announced = False
-        while not announced or self._ledger.records_acknowledged < target:
+        while not announced or self._ledger.records_acknowledged < target or not until():
             for number in self._who_speaks():
                 spoken = self._take(number)
                 if spoken is None:

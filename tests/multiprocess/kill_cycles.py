@@ -79,6 +79,8 @@ class KillCycles:
             self._fill_up()
             while self._crowd.kills < kills:
                 self._crowd.listen(self._random.randrange(_LONGEST_CYCLE))
+                if cycle % 10 == 8:
+                    self._let_compact()
                 self._fill_up()
                 self._kill_somebody(cycle)
                 self._fill_up()
@@ -130,6 +132,13 @@ class KillCycles:
             self._crowd.start(number, role, first=1000 * number, **common)
         else:
             self._crowd.start(number, role, seed=number, **common)
+
+    def _let_compact(self) -> None:
+        """A compactor takes longer than most are left alive: it gets as far as it takes."""
+        before = self._ledger.keyed.compactions
+        while "compactor" in self._cast and self._ledger.keyed.compactions == before:
+            self._fill_up()
+            self._crowd.listen(0, until=lambda: self._ledger.keyed.compactions > before)
 
     # ---------------------------------------------------------------- deaths
 

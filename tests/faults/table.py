@@ -24,6 +24,8 @@ from tests.faults.operations import Operation
 from tests.faults.stage import BrokenPromiseError, Stage, build, build_killed, staged
 
 NEVER = "makes no such call"
+#: What CPython says instead of MemoryError when there is none for a lock, or for an OSError.
+_NO_MEMORY = ("can't allocate lock", "error return without exception set")
 
 
 class Cell(NamedTuple):
@@ -128,8 +130,8 @@ def outcome_of(call: Callable[[], object]) -> str:
         call()
     except (MemoryError, KeyboardInterrupt) as error:
         return type(error).__name__
-    except RuntimeError as error:  # what CPython says when there is no memory for a lock
-        if str(error) != "can't allocate lock":
+    except (RuntimeError, SystemError) as error:
+        if str(error) not in _NO_MEMORY:
             raise
         return "MemoryError"
     except StreamlogError as error:

@@ -187,6 +187,8 @@ class PartitionLog:
                 table = self.producers.catch_up(state)
             except FileNotFoundError as error:
                 raise failures.cannot_open(self, error) from error
+            except OSError as error:
+                raise failures.cannot_read(self, error) from error
             parsed = list(iterate(batches))
             duplicate = self.producers.check(table, parsed, state.log_end)
             if duplicate is not None:

@@ -89,12 +89,15 @@ class _Directory:
 class _Disk:
     """What all processes of the fake machine share."""
 
-    def __init__(self, image: Image, boot: int, journal: list[Operation] | None) -> None:
+    def __init__(
+        self, image: Image, boot: int, journal: list[Operation] | None, base: Image
+    ) -> None:
         self.boot = boot
         self.journal = journal
         self.root = _Directory(1)
-        made = [operation.node for operation in journal or () if isinstance(operation, Link)]
-        self.next_inode = max(made, default=1) + 1
+        used = [operation.node for operation in journal or () if isinstance(operation, Link)]
+        used += [number for number, _ in base.entries.values()]
+        self.next_inode = max(used, default=1) + 1
         self.next_descriptor = 3
         directories = {"/": self.root}
         nodes: dict[int, _File] = {}
@@ -116,6 +119,7 @@ class MemoryFilesystem(Filesystem):
 
     `image` is what the disk holds at the start, `boot` the number of the boot (another one
     after a power cut), `journal` the list that changes are appended to (None: not recorded).
+    `base` is what it held when the journal began: what is gone since keeps its number.
     `before` is called with the name of an operation and its path or descriptor before it takes
     place; what it raises is what the disk answers.
     """
@@ -123,9 +127,14 @@ class MemoryFilesystem(Filesystem):
     is_operating_system = False
 
     def __init__(
-        self, image: Image = EMPTY_IMAGE, *, boot: int = 1, journal: list[Operation] | None = None
+        self,
+        image: Image = EMPTY_IMAGE,
+        *,
+        boot: int = 1,
+        journal: list[Operation] | None = None,
+        base: Image = EMPTY_IMAGE,
     ) -> None:
-        self._disk = _Disk(image, boot, journal)
+        self._disk = _Disk(image, boot, journal, base)
         self._opened: dict[int, _File] = {}
         self._died_open: set[int] = set()
         self.before: Callable[[str, str | int], None] | None = None

@@ -25,22 +25,30 @@ class BrokenBackupError(AssertionError):
 
 
 class Backups(NamedTuple):
-    """What the backups held, in their order: those that were begun; `done` of them returned."""
+    """What the backups held, in their order: those that were begun; `done` of them returned.
+
+    `seen` were there after a crash, be it that they are lost with the power. `is_cut`: it went.
+    """
 
     contents: tuple[Content, ...] = ()
     done: int = 0
+    seen: int = 0
+    is_cut: bool = False
 
     def begin(self, content: Content) -> Backups:
-        return Backups((*self.contents, content), self.done)
+        return self._replace(contents=(*self.contents, content))
 
     def finish(self) -> Backups:
-        return self._replace(done=len(self.contents))
+        return self._replace(done=len(self.contents), seen=len(self.contents))
+
+    def without_power(self) -> Backups:
+        return self._replace(seen=self.done, is_cut=True)
 
     def check(self, filesystem: Filesystem) -> Backups:
         """Those that are left after a crash: the one that is there is the last. Changes nothing."""
         if not filesystem.exists(PLACE):
-            if self.done:
-                raise BrokenBackupError(f"{self.done} backups were made, and there is none")
+            if self.seen:
+                raise BrokenBackupError(f"{self.seen} backups were made, and there is none")
             return Backups()
         engine = open_for_reading(
             find_place(filesystem, PLACE, create=False, read_only=True, mode=0o600),
@@ -53,12 +61,13 @@ class Backups(NamedTuple):
         os.close(opening.shared_descriptor)  # the operating system's, with slots of its own
         opening.shared_descriptor = -1
         engine.close_now()
-        for number in range(len(self.contents), max(self.done, 1) - 1, -1):
+        for number in range(len(self.contents), max(self.seen, 1) - 1, -1):
             if self.contents[number - 1] == found:
-                return Backups(self.contents[:number], number)
+                done = number if self.is_cut else self.done
+                return Backups(self.contents[:number], done, number)
         raise BrokenBackupError(
             f"the backup holds {_sizes(found)}, and not what one of the last "
-            f"{len(self.contents) - self.done + 1} of {[_sizes(one) for one in self.contents]} did"
+            f"{len(self.contents) - self.seen + 1} of {[_sizes(one) for one in self.contents]} did"
         )
 
 

@@ -156,6 +156,7 @@ class Ledger:
         """The power was cut: what was only "written" is no longer promised."""
         for key, promise in self.logs.items():
             self.logs[key] = promise._replace(written=promise.synced, deleted=promise.recorded)
+        self.backups = self.backups.without_power()
 
     # ---------------------------------------------------------------- holding it against a log
 

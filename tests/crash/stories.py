@@ -406,7 +406,7 @@ def _random_step(world: World, draw: random.Random, topics: dict[str, int]) -> N
     elif step < 0.93 and topics:
         world.alter(
             draw.choice(sorted(topics)),
-            internal_segment_bytes=draw.choice((None, 1500, 3000)),
+            internal_segment_bytes=draw.choice((None, 2100, 3000)),
             compression_type=draw.choice((None, "gzip")),
         )
     elif step < 0.96 and topics:

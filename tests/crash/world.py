@@ -74,7 +74,7 @@ class World:
         #: Where a killed process would take the knowledge of a failed sync with it: the kernel
         #: tells it once. Two faults in one instant are more than is promised.
         self.deaf: list[range] = []
-        self.filesystem = door(seen or base, boot=boot, journal=self.journal)
+        self.filesystem = door(seen or base, boot=boot, journal=self.journal, base=base)
         self._processes: list[tuple[MemoryFilesystem, Engine]] = []
         self._producers: dict[LogKey, tuple[int, int]] = {}
         self.mark()

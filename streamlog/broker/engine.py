@@ -367,24 +367,27 @@ class Engine(TopicOperations):
 
         in_parallel(sync, behind, threads=self._opening.sync_threads)
 
-    def bell(self) -> int:
-        """The bell's number: read it before looking for data, then wait on it."""
-        number: int = self._opening.shared.map.bell()
-        return number
+    @property
+    def bell(self) -> Callable[[], int]:
+        """Gives the bell's number: read it before looking for data, then wait on it."""
+        bell: Callable[[], int] = self._opening.shared.map.bell
+        return bell
 
     def wait(self, seen: int, timeout_s: float | None = None) -> bool:
         """Sleep until the bell moved from `seen`; False when the time ran out first."""
         timeout_us = None if timeout_s is None else int(timeout_s * 1_000_000)
         return bool(self._opening.shared.map.wait(seen, timeout_us))
 
-    def find_ready(self, slots: array[int], positions: array[int], start: int) -> int:
-        """The first index from `start` on, going round, whose log ends behind its position.
+    @property
+    def find_ready(self) -> Callable[[array[int], array[int], int], int]:
+        """Gives the first index from one on, going round, whose log ends behind its position.
 
-        `slots` (of the partitions' logs, -1 passed over) and `positions` are parallel 'q' arrays.
+        Of `slots` (of the partitions' logs, -1 passed over) and `positions`, parallel 'q' arrays.
         -1 when there is none. One compiled scan, whatever their number.
         """
-        index: int = self._opening.shared.map.find_ready(slots, positions, start)
-        return index
+        find_ready: Callable[[array[int], array[int], int], int]
+        find_ready = self._opening.shared.map.find_ready
+        return find_ready
 
     @property
     def announce(self) -> Callable[[], None]:

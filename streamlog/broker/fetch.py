@@ -14,7 +14,7 @@ from streamlog.errors import StreamlogError
 
 if TYPE_CHECKING:
     from streamlog.broker.engine import Engine
-    from streamlog.storage.log_reader import Fetched
+    from streamlog.storage.fetched import Fetched
     from streamlog.storage.partition_log import PartitionLog
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from streamlog.clock import Clock
     from streamlog.protocol import Uuid
     from streamlog.storage.append_outcome import AppendOutcome
+    from streamlog.storage.fetched import FetchCursor
     from streamlog.storage.filesystem import Filesystem
-    from streamlog.storage.log_reader import FetchCursor
     from streamlog.storage.partition_log import PartitionLog
     from streamlog.storage.properties import MetaProperties
 

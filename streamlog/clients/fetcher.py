@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from streamlog.clients.assignment import Assignment
-from streamlog.clients.fetch import Fetch
+from streamlog.clients.fetch import NO_END, Fetch
 from streamlog.clients.flows import Flow, Wait, call, run
 from streamlog.clients.record_streams import RecordStream
 from streamlog.errors import OffsetOutOfRangeError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from streamlog.clients.positions import AssignedPartition, PositionTable
     from streamlog.clients.subscription import Subscription
     from streamlog.config import ConsumerConfig
-    from streamlog.storage.log_reader import FetchCursor, Fetched
+    from streamlog.storage.fetched import FetchCursor, Fetched
 
 
 class Fetcher:
@@ -34,6 +34,8 @@ class Fetcher:
         self._config = config
         self._guard = guard
         self._clock = engine.clock
+        # Bound once: who has just woken up pays for each call of the interpreter.
+        self._bell, self._find_ready = engine.bell, engine.find_ready
         self.assignment = Assignment(engine, config.auto_offset_reset)
         self._loaded: int | None = None
         self._cursors: dict[int, FetchCursor] = {}
@@ -190,7 +192,7 @@ class Fetcher:
         self.settle()
         while True:
             # The bell is read before anything is looked at: what comes later rings it.
-            bell = self._engine.bell()
+            bell = self._bell()
             if self._guard.closed:
                 return None
             if polls and self.group is not None:
@@ -224,7 +226,7 @@ class Fetcher:
             return True
         if self.group is not None and self.group.is_stale():
             return True
-        return self._engine.find_ready(self.table.slots, self.table.offsets, 0) >= 0
+        return self._find_ready(self.table.slots, self.table.offsets, 0) >= 0
 
     def _appended(self) -> Fetch | None:
         """What `_find` would find, where all was read to its end before: what was just appended.
@@ -237,7 +239,7 @@ class Fetcher:
         if self._engine.looks_at_files or assignment.is_stale():
             return None
         table = assignment.table
-        index = self._engine.find_ready(table.slots, table.offsets, self._last + 1)
+        index = self._find_ready(table.slots, table.offsets, self._last + 1)
         cursor = self._cursors.get(index)
         if cursor is None or table.unchecked or cursor.offset != table.offsets[index]:
             return None
@@ -253,21 +255,15 @@ class Fetcher:
         self._is_caught_up = self._is_caught_up and fetched.next_offset >= fetched.log_end
         if fetched.cursor is not None:
             self._cursors[index] = fetched.cursor
-        return Fetch(
-            fetched.view,
-            topic,
-            number,
-            offset,
-            file=fetched.file,
-            file_position=fetched.position,
-        )
+        view, _, _, _, file, position = fetched
+        return Fetch(view, topic, number, offset, NO_END, file, position)
 
     def _find(self) -> Flow[Fetch | None]:
         """The next data that is there now."""
         yield from self.refresh()
         if self.table.unchecked:
             yield from self.assignment.check_all()
-        index = self._engine.find_ready(self.table.slots, self.table.offsets, self._last + 1)
+        index = self._find_ready(self.table.slots, self.table.offsets, self._last + 1)
         if index < 0:
             self._is_caught_up = True
             return None
@@ -302,7 +298,7 @@ class Fetcher:
             self._first_short_at = now
         available, index, count = 0, -1, len(self.table)
         while available < self._config.fetch_min_bytes:
-            found = self._engine.find_ready(self.table.slots, self.table.offsets, index + 1)
+            found = self._find_ready(self.table.slots, self.table.offsets, index + 1)
             if found <= index or index + 1 >= count:
                 break
             index = found

@@ -20,7 +20,7 @@ from streamlog.types import TopicPartition
 if TYPE_CHECKING:
     from streamlog.broker.engine import Engine
     from streamlog.record.kernel import Record
-    from streamlog.storage.log_reader import FetchCursor, Fetched
+    from streamlog.storage.fetched import FetchCursor, Fetched
     from streamlog.storage.partition_log import PartitionLog
 
 _FETCH_BYTES = 1 << 20

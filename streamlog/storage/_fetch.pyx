@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t
 
 from streamlog.storage._machine cimport sl_get32, sl_get64
 include "_slot.pxi"
+from streamlog.storage.fetched import FetchCursor, Fetched
 from streamlog.storage._system cimport ReadMap, SharedMap, load_acquire
 
 
@@ -44,10 +45,16 @@ def whole_batches(const unsigned char[::1] view, int64_t expected, int64_t wante
     return length, expected
 
 
-def appended(slots, Py_ssize_t slot, mapped, cursor, int64_t max_bytes, bint has_gaps):
-    """What `whole_batches` finds behind `cursor` in the active segment, whose map `mapped` is:
-    a view, the next offset, the log's end, and the next position. None where it takes another
-    segment, or more bytes, to tell, and where `slots` is no `SharedMap`.
+# Called without a frame of the interpreter: who has just woken up pays for each one.
+cdef object new_tuple = tuple.__new__
+
+
+def appended(
+    slots, Py_ssize_t slot, mapped, cursor, int64_t max_bytes, bint has_gaps, path
+):
+    """What `LogReader.fetch` gives behind `cursor`, from the active segment, whose map `mapped` is.
+
+    None where it takes another segment, or more bytes, to tell, and where there are no maps.
     """
     cdef int64_t[STATE_WORDS] state
     cdef int64_t sequence, offset, base, position, length, expected
@@ -82,4 +89,5 @@ def appended(slots, Py_ssize_t slot, mapped, cursor, int64_t max_bytes, bint has
     if length == 0:
         return None
     view = PyMemoryView_FromObject(read_map)[position:position + length]
-    return view, expected, state[LOG_END], position + length
+    after = new_tuple(FetchCursor, (expected, base, position + length, files))
+    return new_tuple(Fetched, (view, expected, state[LOG_END], after, path, position))

@@ -12,10 +12,11 @@ import contextlib
 import errno
 import threading
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from streamlog.errors import CorruptDirectoryError, OffsetOutOfRangeError
 from streamlog.storage.batch_headers import read_header
+from streamlog.storage.fetched import FetchCursor, Fetched
 from streamlog.storage.folder import list_bases
 from streamlog.storage.segment import LogSegment
 from streamlog.storage.structure import same_segments
@@ -30,32 +31,6 @@ if TYPE_CHECKING:
 
 class SegmentsChangedError(FileNotFoundError):
     """Segments went or were exchanged while this one looked: nothing it found is believed."""
-
-
-class FetchCursor(NamedTuple):
-    """Where the next read goes on: it saves the index lookup. Worth nothing by itself.
-
-    `files` is what its position is true for.
-    """
-
-    offset: int
-    segment: int
-    position: int
-    files: tuple[int, int]
-
-
-class Fetched(NamedTuple):
-    """Whole batches, the first of which holds the wanted offset or is the first behind it.
-
-    `view` is empty at the log's end. `file` and `position` say where the view lies.
-    """
-
-    view: memoryview
-    next_offset: int
-    log_end: int
-    cursor: FetchCursor | None
-    file: str
-    position: int
 
 
 _NOTHING = memoryview(b"")
@@ -257,18 +232,13 @@ class LogReader:
         For who waited at the log's end: one compiled call. None where it takes more to tell.
         """
         segment = self._segments.get((cursor.segment, cursor.files))
-        mapped = None if segment is None else segment.map
-        if segment is None or mapped is None:
+        if segment is None:
             return None
+        file = segment.log
         try:
-            found = appended(slots, slot, mapped, cursor, max_bytes, self.has_gaps)
+            return appended(slots, slot, file.map, cursor, max_bytes, self.has_gaps, file.path)
         except OSError:
             return None  # met again, and named, by `fetch`
-        if found is None:
-            return None
-        view, next_offset, log_end, position = found
-        after = FetchCursor(next_offset, cursor.segment, position, cursor.files)
-        return Fetched(view, next_offset, log_end, after, segment.path, cursor.position)
 
     def _read(
         self,

@@ -17,9 +17,10 @@ from streamlog.errors import PartitionPoisonedError, UnknownTopicError
 from streamlog.storage import append_outcome as codes
 from streamlog.storage import failures, system
 from streamlog.storage.append_outcome import AppendOutcome, WouldWait
+from streamlog.storage.fetched import FetchCursor, Fetched
 from streamlog.storage.folder import create_folder, open_active_files
 from streamlog.storage.leader_epochs import LeaderEpochs, read_leader_epochs
-from streamlog.storage.log_reader import FetchCursor, Fetched, LogReader
+from streamlog.storage.log_reader import LogReader
 from streamlog.storage.looking import look
 from streamlog.storage.partition_sync import PartitionSync
 from streamlog.storage.patience import check_patience, held

@@ -24,8 +24,8 @@ from streamlog.storage.producer_state import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from streamlog.storage.fetched import FetchCursor, Fetched
     from streamlog.storage.filesystem import Filesystem
-    from streamlog.storage.log_reader import FetchCursor, Fetched
     from streamlog.storage.shared import PartitionState
 
     Fetch = Callable[[int, int, FetchCursor | None], Fetched]

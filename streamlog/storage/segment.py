@@ -27,7 +27,7 @@ from streamlog.storage.segment_file import SegmentFile
 from streamlog.types import OffsetAndTimestamp
 
 if TYPE_CHECKING:
-    from streamlog.storage.filesystem import Filesystem, ReadMap
+    from streamlog.storage.filesystem import Filesystem
 
 _WALK_WINDOW: Final = 8192
 _PROOF_ATTEMPTS: Final = 3
@@ -46,13 +46,13 @@ class LogSegment:
     __slots__ = (
         "_directory",
         "_filesystem",
-        "_log",
         "_map_length",
         "_offset_index",
         "_time_index",
         "_writable",
         "base_offset",
         "has_gaps",
+        "log",
         "partition",
         "topic",
     )
@@ -79,42 +79,37 @@ class LogSegment:
         self.partition = partition
         path = self._path(LOG)
         length = filesystem.file_size(path) if map_length is None else map_length
-        self._log = SegmentFile(filesystem, path, length, writable=writable)
+        self.log = SegmentFile(filesystem, path, length, writable=writable)
         self._offset_index: SegmentFile | None = None
         self._time_index: SegmentFile | None = None
 
     @property
     def path(self) -> str:
         """The path of the `.log`."""
-        return self._log.path
+        return self.log.path
 
     @property
     def size(self) -> int:
         """The `.log`'s bytes when it was opened: all there is of a sealed segment."""
-        return self._log.size_at_open
+        return self.log.size_at_open
 
     def reaches(self, end: int) -> bool:
         """Whether bytes up to `end` can be read: the `.log` may have outgrown its map."""
-        return self._log.reaches(end)
-
-    @property
-    def map(self) -> ReadMap | None:
-        """The `.log`'s map, while there is one."""
-        return self._log.map
+        return self.log.reaches(end)
 
     @property
     def descriptors(self) -> int:
         """How many descriptors it keeps open: none where maps work."""
-        files = (self._log, self._offset_index, self._time_index)
+        files = (self.log, self._offset_index, self._time_index)
         return sum(1 for file in files if file is not None and file.holds_descriptor)
 
     def view(self, position: int, length: int) -> memoryview:
         """Bytes of the `.log`; they stay valid after `close`. `InputOutputError` on failure."""
-        return self._log.view(position, length)
+        return self.log.view(position, length)
 
     def close(self) -> None:
         """Let go of files and maps; views that somebody holds stay valid. Idempotent."""
-        for file in (self._log, self._offset_index, self._time_index):
+        for file in (self.log, self._offset_index, self._time_index):
             if file is not None:
                 file.close()
 
@@ -141,7 +136,7 @@ class LogSegment:
         """The header of the batch at `position`; None when no batch can stand there."""
         if limit - position < HEADER_SIZE:
             return None
-        return read_header(self._log.view(position, HEADER_SIZE), 0, position, limit, first_offset)
+        return read_header(self.log.view(position, HEADER_SIZE), 0, position, limit, first_offset)
 
     def whole_batches_end(self, position: int, limit: int, max_bytes: int) -> int:
         """The end of the whole batches from `position` on that fit into `max_bytes`.
@@ -155,7 +150,7 @@ class LogSegment:
         while end < limit:
             if end - window_start + HEADER_SIZE > len(window):
                 window_start = end
-                window = self._log.view(end, min(_WALK_WINDOW, limit - end))
+                window = self.log.view(end, min(_WALK_WINDOW, limit - end))
             header = read_header(window, end - window_start, end, limit, expected)
             if header is None:
                 if end == position:
@@ -237,7 +232,7 @@ class LogSegment:
             if header.base_offset >= offset:
                 largest = max(largest, header.max_timestamp)
             else:
-                batch = RecordBatch(self._log.view(header.position, header.size))
+                batch = RecordBatch(self.log.view(header.position, header.size))
                 batch.check()
                 records = batch.records(self.topic, self.partition, offset)
                 largest = max(largest, *(record.timestamp for record in records))
@@ -247,7 +242,7 @@ class LogSegment:
     def _first_record_at(
         self, header: BatchHeader, timestamp: int, min_offset: int
     ) -> OffsetAndTimestamp | None:
-        batch = RecordBatch(self._log.view(header.position, header.size))
+        batch = RecordBatch(self.log.view(header.position, header.size))
         batch.check()  # also of a batch that is passed over: by a timestamp that is its own
         if batch.max_timestamp < timestamp:
             return None
@@ -349,14 +344,14 @@ class LogSegment:
 
         Raises `CorruptRecordError` when it is, or when nothing readable follows.
         """
-        found = find_batch_behind(self._log.view(position, limit - position), position, expected)
+        found = find_batch_behind(self.log.view(position, limit - position), position, expected)
         if found is not None and expected < found.base_offset <= wanted:
             return found
         raise self.damaged(position, limit, expected)
 
     def damaged(self, position: int, limit: int, offset: int) -> CorruptRecordError:
         """The error for `position`, where the batch that holds `offset` should stand."""
-        found = find_batch_behind(self._log.view(position, limit - position), position, offset)
+        found = find_batch_behind(self.log.view(position, limit - position), position, offset)
         next_offset = None if found is None else found.base_offset
         goes_on = "none can be read behind it" if found is None else f"go on at {next_offset}"
         return CorruptRecordError(

@@ -41,7 +41,7 @@ class SegmentFile:
     opened for reading stays stale for ever once somebody writes.
     """
 
-    __slots__ = ("_filesystem", "_held", "_map", "_map_length", "path", "size_at_open")
+    __slots__ = ("_filesystem", "_held", "_map_length", "map", "path", "size_at_open")
 
     def __init__(
         self, filesystem: Filesystem, path: str, map_length: int, *, writable: bool = True
@@ -49,18 +49,18 @@ class SegmentFile:
         self._filesystem = filesystem
         self.path = path
         self._map_length = map_length
-        self._map: ReadMap | None = None
+        self.map: ReadMap | None = None  # while it is open, and where there are maps
         self._held: _Descriptor | None = None
         access = os.O_RDWR if writable else os.O_RDONLY
         descriptor = filesystem.open(path, access | os.O_NOFOLLOW)
         try:
             self.size_at_open = filesystem.size(descriptor)
             if map_length > 0:
-                self._map = filesystem.map_readonly(descriptor, map_length)
+                self.map = filesystem.map_readonly(descriptor, map_length)
         except BaseException:
             filesystem.close(descriptor)
             raise
-        if self._map is None:
+        if self.map is None:
             self._held = _Descriptor(filesystem, descriptor)
         else:
             filesystem.close(descriptor)
@@ -68,21 +68,16 @@ class SegmentFile:
     @property
     def is_open(self) -> bool:
         """False once closed; views handed out before stay valid."""
-        return self._map is not None or self._held is not None
-
-    @property
-    def map(self) -> ReadMap | None:
-        """The map itself, while there is one."""
-        return self._map
+        return self.map is not None or self._held is not None
 
     @property
     def is_mapped(self) -> bool:
         """Whether views are free: of the map itself, and not copies."""
-        return self._map is not None
+        return self.map is not None
 
     def reaches(self, end: int) -> bool:
         """Whether bytes up to `end` can be read: a file may outgrow its map."""
-        return self._map is None or end <= self._map_length
+        return self.map is None or end <= self._map_length
 
     @property
     def holds_descriptor(self) -> bool:
@@ -97,7 +92,7 @@ class SegmentFile:
         """
         if length <= 0:
             return memoryview(b"")
-        mapped, held = self._map, self._held  # theirs for as long as this call uses them
+        mapped, held = self.map, self._held  # theirs for as long as this call uses them
         if mapped is None and held is None:
             raise FileNotFoundError(errno.ENOENT, "closed by another thread", self.path)
         try:
@@ -118,7 +113,7 @@ class SegmentFile:
 
     def close(self) -> None:
         """Let go of the map and the descriptor; idempotent."""
-        self._map = self._held = None
+        self.map = self._held = None
 
     def _unreadable(self, position: int, length: int, error: OSError | None) -> InputOutputError:
         reason = "the file ends before them" if error is None else str(error)

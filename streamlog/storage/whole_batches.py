@@ -6,8 +6,8 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streamlog.storage.fetched import FetchCursor, Fetched
     from streamlog.storage.filesystem import ReadMap
-    from streamlog.storage.log_reader import FetchCursor
 
 _HEADER = 61
 _PREFIX = struct.Struct(">qiib")  # base offset, length, leader epoch, magic
@@ -42,10 +42,11 @@ def whole_batches(view: memoryview, expected: int, wanted: int = -1) -> tuple[in
 def appended(
     slots: Any,  # noqa: ARG001
     slot: int,  # noqa: ARG001
-    mapped: ReadMap,  # noqa: ARG001
+    mapped: ReadMap | None,  # noqa: ARG001
     cursor: FetchCursor,  # noqa: ARG001
     max_bytes: int,  # noqa: ARG001
     has_gaps: bool,  # noqa: ARG001
-) -> tuple[memoryview, int, int, int] | None:
+    path: str,  # noqa: ARG001
+) -> Fetched | None:
     """None: without maps there is no shorter way than `LogReader.fetch`."""
     return None

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from streamlog.broker.groups.topics_view import TopicsView
     from streamlog.clock import Clock
     from streamlog.coordinator import ExpireOffsets, GroupSettings, TopicsImage
-    from streamlog.storage.log_reader import FetchCursor
+    from streamlog.storage.fetched import FetchCursor
     from streamlog.storage.partition_log import PartitionLog
 
 _FETCH_BYTES = 1 << 20

@@ -35,6 +35,14 @@ class Output:
         """Write a JSON object on a line of its own."""
         self.write(encode_json(value) + b"\n")
 
+    def deleted(self, names: Iterable[str], *, json: bool) -> None:
+        """What a command deleted, a line each."""
+        for name in names:
+            if json:
+                self.json_object({"deleted": name})
+            else:
+                self.line(f"deleted {name}")
+
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Write aligned columns: numbers to the right, everything else to the left."""
         body = [list(row) for row in rows]

@@ -31,9 +31,5 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     names = list(dict.fromkeys(arguments.topics))
     with open_for_writing(arguments.directory) as log:
         log.admin.delete_topics(names)
-    for name in names:
-        if arguments.json:
-            output.json_object({"deleted": name})
-        else:
-            output.line(f"deleted {name}")
+    output.deleted(names, json=arguments.json)
     return 0

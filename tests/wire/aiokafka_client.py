@@ -11,6 +11,22 @@ from tests.wire.client import TIMEOUT_S, Client, Seen, Sent, raise_first
 Result = TypeVar("Result")
 
 
+def with_admin(bootstrap: str, use: Callable[[Any], Awaitable[Result]]) -> Result:
+    """What `use` makes of a client for administration."""
+
+    async def run() -> Result:
+        from aiokafka.admin import AIOKafkaAdminClient
+
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            return await asyncio.wait_for(use(admin), TIMEOUT_S)
+        finally:
+            await admin.close()
+
+    return asyncio.run(run())
+
+
 class AiokafkaClient(Client):
     name = "aiokafka"
 
@@ -103,17 +119,7 @@ class AiokafkaClient(Client):
         return self._with_consumer(use)
 
     def _with_admin(self, use: Callable[[Any], Awaitable[Result]]) -> Result:
-        async def run() -> Result:
-            from aiokafka.admin import AIOKafkaAdminClient
-
-            admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
-            await admin.start()
-            try:
-                return await asyncio.wait_for(use(admin), TIMEOUT_S)
-            finally:
-                await admin.close()
-
-        return asyncio.run(run())
+        return with_admin(self.bootstrap, use)
 
     def create_topic(self, topic: str, partitions: int, settings: dict[str, str]) -> None:
         async def use(admin: Any) -> None:

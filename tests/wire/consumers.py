@@ -22,6 +22,16 @@ class Got(NamedTuple):
     value: bytes
 
 
+class Wish(NamedTuple):
+    """Whose member a consumer is to be, and how."""
+
+    bootstrap: str
+    group_id: str
+    topic: str
+    instance_id: str | None
+    session_timeout_ms: int
+
+
 class GroupConsumer:
     """A consumer of one topic in a group. It begins at the start, and commits when it is told.
 
@@ -40,6 +50,13 @@ class GroupConsumer:
         instance_id: str | None = None,
         session_timeout_ms: int = 10_000,
     ) -> None:
+        self._topic = topic
+        self._consumer = self._start(
+            Wish(bootstrap, group_id, topic, instance_id, session_timeout_ms)
+        )
+
+    def _start(self, wish: Wish) -> Any:
+        """The client's consumer; it has subscribed to the topic."""
         raise NotImplementedError
 
     def poll(self) -> list[Got]:
@@ -47,7 +64,8 @@ class GroupConsumer:
         raise NotImplementedError
 
     def assignment(self) -> set[int]:
-        raise NotImplementedError
+        """All three say it in the same way."""
+        return {each.partition for each in self._consumer.assignment()}
 
     def commit(self, offsets: Mapping[int, tuple[int, str]] | None = None) -> None:
         """Commit offsets with metadata, by partition; without any, what was read."""
@@ -68,32 +86,24 @@ class ConfluentConsumer(GroupConsumer):
     name = "confluent-kafka"
     protocol: Mapping[str, object] = {"heartbeat.interval.ms": HEARTBEAT_MS}
 
-    def __init__(
-        self,
-        bootstrap: str,
-        group_id: str,
-        topic: str,
-        *,
-        instance_id: str | None = None,
-        session_timeout_ms: int = 10_000,
-    ) -> None:
+    def _start(self, wish: Wish) -> Any:
         from confluent_kafka import Consumer
 
-        self._topic = topic
         settings = {
-            "bootstrap.servers": bootstrap,
-            "group.id": group_id,
+            "bootstrap.servers": wish.bootstrap,
+            "group.id": wish.group_id,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
             "topic.metadata.refresh.interval.ms": 1000,
             **self.protocol,
         }
         if "group.protocol" not in settings:
-            settings["session.timeout.ms"] = session_timeout_ms
-        if instance_id is not None:
-            settings["group.instance.id"] = instance_id
-        self._consumer = Consumer(settings)
-        self._consumer.subscribe([topic])
+            settings["session.timeout.ms"] = wish.session_timeout_ms
+        if wish.instance_id is not None:
+            settings["group.instance.id"] = wish.instance_id
+        consumer = Consumer(settings)
+        consumer.subscribe([wish.topic])
+        return consumer
 
     def poll(self) -> list[Got]:
         from confluent_kafka import KafkaError
@@ -106,9 +116,6 @@ class ConfluentConsumer(GroupConsumer):
             else:
                 assert error.code() == KafkaError._PARTITION_EOF or error.retriable(), error
         return found
-
-    def assignment(self) -> set[int]:
-        return {each.partition for each in self._consumer.assignment()}
 
     def commit(self, offsets: Mapping[int, tuple[int, str]] | None = None) -> None:
         from confluent_kafka import TopicPartition
@@ -146,6 +153,20 @@ class ConfluentNextConsumer(ConfluentConsumer):
     protocol: Mapping[str, object] = {"group.protocol": "consumer"}
 
 
+def settings_of(wish: Wish) -> dict[str, Any]:
+    """The settings that kafka-python and aiokafka call by the same names."""
+    return {
+        "bootstrap_servers": wish.bootstrap,
+        "group_id": wish.group_id,
+        "group_instance_id": wish.instance_id,
+        "auto_offset_reset": "earliest",
+        "enable_auto_commit": False,
+        "session_timeout_ms": wish.session_timeout_ms,
+        "heartbeat_interval_ms": HEARTBEAT_MS,
+        "metadata_max_age_ms": 1000,
+    }
+
+
 class KafkaPythonConsumer(GroupConsumer):
     """When a topic's metadata come after the first assignment, which it makes without them then,
     it sometimes (3.0.12) loses a task of its own and waits for ever. Kafka's default is 3,000.
@@ -154,29 +175,10 @@ class KafkaPythonConsumer(GroupConsumer):
     name = "kafka-python"
     initial_delay_ms = 200
 
-    def __init__(
-        self,
-        bootstrap: str,
-        group_id: str,
-        topic: str,
-        *,
-        instance_id: str | None = None,
-        session_timeout_ms: int = 10_000,
-    ) -> None:
+    def _start(self, wish: Wish) -> Any:
         from kafka import KafkaConsumer
 
-        self._topic = topic
-        self._consumer = KafkaConsumer(
-            topic,
-            bootstrap_servers=bootstrap,
-            group_id=group_id,
-            group_instance_id=instance_id,
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            session_timeout_ms=session_timeout_ms,
-            heartbeat_interval_ms=HEARTBEAT_MS,
-            metadata_max_age_ms=1000,
-        )
+        return KafkaConsumer(wish.topic, **settings_of(wish))
 
     def poll(self) -> list[Got]:
         batches = self._consumer.poll(50)
@@ -185,9 +187,6 @@ class KafkaPythonConsumer(GroupConsumer):
             for batch in batches.values()
             for each in batch
         ]
-
-    def assignment(self) -> set[int]:
-        return {each.partition for each in self._consumer.assignment()}
 
     def commit(self, offsets: Mapping[int, tuple[int, str]] | None = None) -> None:
         from kafka import TopicPartition
@@ -222,16 +221,7 @@ class AiokafkaConsumer(GroupConsumer):
 
     name = "aiokafka"
 
-    def __init__(
-        self,
-        bootstrap: str,
-        group_id: str,
-        topic: str,
-        *,
-        instance_id: str | None = None,
-        session_timeout_ms: int = 10_000,
-    ) -> None:
-        self._topic = topic
+    def _start(self, wish: Wish) -> Any:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -239,21 +229,11 @@ class AiokafkaConsumer(GroupConsumer):
         async def start() -> Any:
             from aiokafka import AIOKafkaConsumer
 
-            consumer = AIOKafkaConsumer(
-                topic,
-                bootstrap_servers=bootstrap,
-                group_id=group_id,
-                group_instance_id=instance_id,
-                auto_offset_reset="earliest",
-                enable_auto_commit=False,
-                session_timeout_ms=session_timeout_ms,
-                heartbeat_interval_ms=HEARTBEAT_MS,
-                metadata_max_age_ms=1000,
-            )
+            consumer = AIOKafkaConsumer(wish.topic, **settings_of(wish))
             await consumer.start()
             return consumer
 
-        self._consumer = self._run(start())
+        return self._run(start())
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(TIMEOUT_S)
@@ -265,9 +245,6 @@ class AiokafkaConsumer(GroupConsumer):
             for batch in batches.values()
             for each in batch
         ]
-
-    def assignment(self) -> set[int]:
-        return {each.partition for each in self._consumer.assignment()}
 
     def commit(self, offsets: Mapping[int, tuple[int, str]] | None = None) -> None:
         from aiokafka import TopicPartition

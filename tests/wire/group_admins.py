@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from tests.wire.aiokafka_client import with_admin
 from tests.wire.client import TIMEOUT_S
 
 Result = TypeVar("Result")
@@ -140,17 +140,7 @@ class AiokafkaGroupAdmin(GroupAdmin):
     name = "aiokafka"
 
     def _use(self, use: Callable[[Any], Awaitable[Result]]) -> Result:
-        async def run() -> Result:
-            from aiokafka.admin import AIOKafkaAdminClient
-
-            admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
-            await admin.start()
-            try:
-                return await asyncio.wait_for(use(admin), TIMEOUT_S)
-            finally:
-                await admin.close()
-
-        return asyncio.run(run())
+        return with_admin(self._bootstrap, use)
 
     def list_groups(self) -> set[str]:
         return {each[0] for each in self._use(lambda admin: admin.list_consumer_groups())}

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ static struct {
     long from, to, count;
     int action, error;
     char below[PATH_MAX];
+    pthread_t thread; /* whose allocations are meant: a thread that begins without is aborted */
 } plan;
 
 void faults_arm(unsigned calls, long from, long times, int action, int error, const char *below) {
@@ -40,6 +42,7 @@ void faults_arm(unsigned calls, long from, long times, int action, int error, co
     plan.action = action;
     plan.error = error;
     plan.count = 0;
+    plan.thread = pthread_self();
     strncpy(plan.below, below, sizeof plan.below - 1);
     plan.armed = 1;
 }
@@ -48,6 +51,7 @@ long faults_heal(void) { plan.armed = 0; return plan.count; }
 /* 1: the call fails with errno set; 2: it is cut short; 0: it takes place. */
 static int meet(int call, const char *path) {
     if (!plan.armed || !(plan.calls >> call & 1)) return 0;
+    if (call == MEMORY && !pthread_equal(plan.thread, pthread_self())) return 0;
     if (path && strncmp(path, plan.below, strlen(plan.below))) return 0;
     long count = __atomic_add_fetch(&plan.count, 1, __ATOMIC_SEQ_CST);
     if (count < plan.from || count >= plan.to) return 0;

@@ -68,7 +68,7 @@ class Child:
     def answer(self, patience_s: float = PATIENCE_S) -> Any:
         """The next line, which is JSON. A traceback of the child fails the test."""
         while not (line := self.read_line(patience_s)):  # a traceback begins behind an empty line
-            assert not self.ended, f"process {self.pid} died without an answer"
+            assert not self.ended, f"process {self.pid} ended with {self.wait()} and no answer"
         found = json.loads(line)
         assert not (isinstance(found, dict) and "traceback" in found), found["traceback"]
         return found

@@ -140,7 +140,8 @@ class Dispatcher(KnownTopics):
     ) -> None:
         try:
             queue.owner = get_ident()
-            self._refresh(wait)
+            if queue.sealed:  # else another thread wrote it meanwhile, and may have closed the log
+                self._refresh(wait)
             while queue.sealed:
                 batch = queue.sealed[0]
                 settled.append(batch)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import streamlog
 from streamlog.clients.sender import Sender
 from streamlog.clock import SYSTEM_CLOCK
 from tests.clients.producer_rig import Rig, open_rig
@@ -85,3 +86,16 @@ def test_a_producer_in_trouble_does_not_keep_the_others_from_being_served(
     assert rig.values("one") == [b"b"]
     assert "the metadata cannot be read" in caplog.text
     del troubled.tick
+
+
+def test_the_thread_comes_to_a_batch_that_the_closing_thread_has_written(tmp_path: Path) -> None:
+    log = streamlog.open(tmp_path)
+    log.create_topic("one")
+    producer = log.producer(linger_ms=60_000, acks=1)
+    future = producer.send("one", b"a")
+    (queue,) = producer.pending
+    queue.seal()  # here it saw it
+    log.create_topic("two")  # the metadata would have to be looked at
+    log.close()
+    producer._drain_soon(queue)
+    assert future.result().offset == 0

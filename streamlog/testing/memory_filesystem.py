@@ -28,6 +28,7 @@ from streamlog.testing.journal import (
     Unlink,
     Write,
 )
+from streamlog.testing.memory_disk import HeldLock, MemoryDirectory, MemoryDisk, MemoryFile
 from streamlog.testing.recorded_map import RecordedMap
 
 if TYPE_CHECKING:
@@ -35,83 +36,6 @@ if TYPE_CHECKING:
 
 _MAP_ROOM = 256 << 10  # how much a file may grow while it is mapped
 _DEVICE = 1
-
-
-class _Lock:
-    """Who holds which bytes of a file, and how. `owner` is an open file description."""
-
-    __slots__ = ("end", "exclusive", "owner", "start")
-
-    def __init__(self, owner: int, start: int, end: int, *, exclusive: bool) -> None:
-        self.owner, self.start, self.end, self.exclusive = owner, start, end, exclusive
-
-
-class _File:
-    """An inode. `buffer` is shared with images until the first change; it may exceed `size`."""
-
-    __slots__ = ("buffer", "changes", "is_mapped", "locks", "number", "size")
-
-    def __init__(self, number: int, data: bytes = b"") -> None:
-        self.number = number
-        self.buffer: bytes | bytearray = data
-        self.size = len(data)
-        self.changes = 0
-        self.is_mapped = False
-        self.locks: list[_Lock] = []
-
-    def own(self, size: int) -> bytearray:
-        """The buffer, writable and with at least `size` bytes."""
-        if not isinstance(self.buffer, bytearray):
-            self.buffer = bytearray(self.buffer)
-        if len(self.buffer) < size:
-            assert not self.is_mapped, "a mapped file outgrew the room that the fake keeps for it"
-            self.buffer.extend(bytes(size - len(self.buffer)))
-        self.changes += 1
-        return self.buffer
-
-    def resize(self, size: int) -> None:
-        buffer = self.own(size)
-        if size < self.size:
-            buffer[size : self.size] = bytes(self.size - size)
-        self.size = size
-
-
-class _Directory:
-    """An inode with names."""
-
-    __slots__ = ("names", "number")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.names: dict[str, _File | _Directory] = {}
-
-
-class _Disk:
-    """What all processes of the fake machine share."""
-
-    def __init__(
-        self, image: Image, boot: int, journal: list[Operation] | None, base: Image
-    ) -> None:
-        self.boot = boot
-        self.journal = journal
-        self.root = _Directory(1)
-        used = [operation.node for operation in journal or () if isinstance(operation, Link)]
-        used += [number for number, _ in base.entries.values()]
-        self.next_inode = max(used, default=1) + 1
-        self.next_descriptor = 3
-        directories = {"/": self.root}
-        nodes: dict[int, _File] = {}
-        for path, (number, data) in image.entries.items():
-            self.next_inode = max(self.next_inode, number + 1)
-            if path == "/":
-                continue
-            parent, _, name = path.rpartition("/")
-            node: _File | _Directory
-            if data is None:
-                node = directories[path] = _Directory(number)
-            else:
-                node = nodes[number] = nodes.get(number) or _File(number, data)
-            directories[parent or "/"].names[name] = node
 
 
 class MemoryFilesystem(Filesystem):
@@ -134,8 +58,8 @@ class MemoryFilesystem(Filesystem):
         journal: list[Operation] | None = None,
         base: Image = EMPTY_IMAGE,
     ) -> None:
-        self._disk = _Disk(image, boot, journal, base)
-        self._opened: dict[int, _File] = {}
+        self._disk = MemoryDisk(image, boot, journal, base)
+        self._opened: dict[int, MemoryFile] = {}
         self._died_open: set[int] = set()
         self.before: Callable[[str, str | int], None] | None = None
 
@@ -166,20 +90,20 @@ class MemoryFilesystem(Filesystem):
         if self.before is not None:
             self.before(operation, target)
 
-    def _find(self, path: str) -> _File | _Directory | None:
-        node: _File | _Directory | None = self._disk.root
+    def _find(self, path: str) -> MemoryFile | MemoryDirectory | None:
+        node: MemoryFile | MemoryDirectory | None = self._disk.root
         for name in path.split("/"):
             if name:
-                if not isinstance(node, _Directory):
+                if not isinstance(node, MemoryDirectory):
                     return None
                 node = node.names.get(name)
         return node
 
-    def _directory(self, path: str) -> _Directory:
+    def _directory(self, path: str) -> MemoryDirectory:
         node = self._find(path or "/")
         if node is None:
             _fail(errno.ENOENT, path)
-        if not isinstance(node, _Directory):
+        if not isinstance(node, MemoryDirectory):
             _fail(errno.ENOTDIR, path)
         return node
 
@@ -197,9 +121,9 @@ class MemoryFilesystem(Filesystem):
         if node is None:
             if not flags & os.O_CREAT:
                 _fail(errno.ENOENT, path)
-            node = directory.names[name] = _File(self._new_number())
+            node = directory.names[name] = MemoryFile(self._new_number())
             self._record(Link(directory.number, name, node.number, is_directory=False))
-        elif isinstance(node, _Directory):
+        elif isinstance(node, MemoryDirectory):
             _fail(errno.EISDIR, path)
         elif flags & os.O_EXCL and flags & os.O_CREAT:
             _fail(errno.EEXIST, path)
@@ -210,7 +134,7 @@ class MemoryFilesystem(Filesystem):
         self._opened[self._disk.next_descriptor] = node
         return self._disk.next_descriptor
 
-    def _file(self, descriptor: int) -> _File:
+    def _file(self, descriptor: int) -> MemoryFile:
         try:
             return self._opened[descriptor]
         except KeyError:
@@ -279,7 +203,7 @@ class MemoryFilesystem(Filesystem):
         return self._find(path) is not None
 
     def is_directory(self, path: str) -> bool:
-        return isinstance(self._find(path), _Directory)
+        return isinstance(self._find(path), MemoryDirectory)
 
     def file_size(self, path: str) -> int:
         return self.identity(path).size
@@ -293,7 +217,7 @@ class MemoryFilesystem(Filesystem):
         directory = self._directory(parent)
         if name in directory.names:
             _fail(errno.EEXIST, path)
-        made = directory.names[name] = _Directory(self._new_number())
+        made = directory.names[name] = MemoryDirectory(self._new_number())
         self._record(Link(directory.number, name, made.number, is_directory=True))
 
     def rmdir(self, path: str) -> None:
@@ -304,7 +228,7 @@ class MemoryFilesystem(Filesystem):
 
     def unlink(self, path: str) -> None:
         self._ask("unlink", path)
-        if isinstance(self._find(path), _Directory):
+        if isinstance(self._find(path), MemoryDirectory):
             _fail(errno.EISDIR, path)
         self._remove(path)
 
@@ -342,7 +266,7 @@ class MemoryFilesystem(Filesystem):
         node = self._find(source)
         folder, _, name = destination.rpartition("/")
         directory = self._directory(folder)
-        if not isinstance(node, _File) or name in directory.names:
+        if not isinstance(node, MemoryFile) or name in directory.names:
             _fail(errno.ENOENT if node is None else errno.EEXIST, source)
         directory.names[name] = node
         self._record(Link(directory.number, name, node.number, is_directory=False))
@@ -354,14 +278,16 @@ class MemoryFilesystem(Filesystem):
         folders, count = [self._disk.root], 0
         for folder in folders:
             count += sum(entry is node for entry in folder.names.values())
-            folders += [entry for entry in folder.names.values() if isinstance(entry, _Directory)]
+            folders += [
+                entry for entry in folder.names.values() if isinstance(entry, MemoryDirectory)
+            ]
         return count
 
     def identity(self, target: str | int) -> FileIdentity:
         node = self._file(target) if isinstance(target, int) else self._find(target)
         if node is None:
             _fail(errno.ENOENT, str(target))
-        if isinstance(node, _Directory):
+        if isinstance(node, MemoryDirectory):
             return FileIdentity(_DEVICE, node.number, 0, 0)
         return FileIdentity(_DEVICE, node.number, node.changes, node.size)
 
@@ -395,20 +321,20 @@ class MemoryFilesystem(Filesystem):
         if self._in_the_way(node, descriptor, position, end, exclusive=exclusive):
             return False
         self.unlock(descriptor, position, length)
-        node.locks.append(_Lock(descriptor, position, end, exclusive=exclusive))
+        node.locks.append(HeldLock(descriptor, position, end, exclusive=exclusive))
         return True
 
     def unlock(self, descriptor: int, position: int, length: int) -> None:
         node = self._file(descriptor)
         end = position + length
-        kept: list[_Lock] = []
+        kept: list[HeldLock] = []
         for lock in node.locks:
             if lock.owner != descriptor or lock.end <= position or end <= lock.start:
                 kept.append(lock)
                 continue
             for start, stop in ((lock.start, position), (end, lock.end)):
                 if start < stop:
-                    kept.append(_Lock(descriptor, start, stop, exclusive=lock.exclusive))
+                    kept.append(HeldLock(descriptor, start, stop, exclusive=lock.exclusive))
         node.locks = kept
 
     def lock_holder(
@@ -419,7 +345,9 @@ class MemoryFilesystem(Filesystem):
         return 0 if held else None
 
     @staticmethod
-    def _in_the_way(node: _File, descriptor: int, start: int, end: int, *, exclusive: bool) -> bool:
+    def _in_the_way(
+        node: MemoryFile, descriptor: int, start: int, end: int, *, exclusive: bool
+    ) -> bool:
         return any(
             lock.owner != descriptor
             and lock.start < end
@@ -441,17 +369,7 @@ class MemoryFilesystem(Filesystem):
 
     def image(self) -> Image:
         """The disk as processes see it now: everything that was written, synced or not."""
-        entries: dict[str, tuple[int, bytes | None]] = {"/": (self._disk.root.number, None)}
-        pending: list[tuple[str, _Directory]] = [("", self._disk.root)]
-        for prefix, directory in pending:
-            for name, node in directory.names.items():
-                path = f"{prefix}/{name}"
-                if isinstance(node, _Directory):
-                    entries[path] = (node.number, None)
-                    pending.append((path, node))
-                else:
-                    entries[path] = (node.number, bytes(node.buffer[: node.size]))
-        return Image(entries)
+        return self._disk.image()
 
 
 def _fail(number: int, path: str) -> NoReturn:

@@ -61,6 +61,9 @@ class Admin(GroupAdmin):
     def __init__(self, log: StreamLog) -> None:
         self._log = log
 
+    def __repr__(self) -> str:
+        return f"<Admin of {self._log}>"
+
     # Topics
 
     def create_topics(

@@ -85,6 +85,12 @@ class Consumer(Commits):
         if names:
             self.subscribe(names)
 
+    def __repr__(self) -> str:
+        group = self._config.group_id
+        what = f" in {group}" if group is not None else ""
+        state = " closed" if self._guard.closed else ""
+        return f"<Consumer{what} on {self._engine.place.path}{state}>"
+
     # Reading
 
     def __iter__(self) -> Iterator[Record]:

@@ -68,6 +68,11 @@ class Producer(Dispatcher):
         self._closer: int | None = None
         sender.register(self)
 
+    def __repr__(self) -> str:
+        acks = "all" if self.acks == self._config.ACKS_ALL else self.acks
+        state = "" if self.unusable == USABLE else " closed"
+        return f"<{type(self).__name__} acks={acks} on {self._engine.place.path}{state}>"
+
     @synchronous
     def send_many(
         self,

@@ -23,6 +23,9 @@ class AsyncAdmin:
         self._admin = admin
         self._workers = workers
 
+    def __repr__(self) -> str:
+        return f"<Async{repr(self._admin).removeprefix('<')}"
+
     create_topics = on_worker(Admin.create_topics)
     delete_topics = on_worker(Admin.delete_topics)
     create_partitions = on_worker(Admin.create_partitions)

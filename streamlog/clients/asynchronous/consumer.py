@@ -50,6 +50,9 @@ class AsyncConsumer:
         self._driver = Driver(engine, workers)
         self._left = Waiters()
 
+    def __repr__(self) -> str:
+        return repr(self.synchronous).replace("Consumer", "AsyncConsumer", 1)
+
     # Reading
 
     poll = asynchronous(Consumer.poll)

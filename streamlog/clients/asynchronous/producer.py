@@ -51,6 +51,9 @@ class AsyncProducer(AsyncSender):
         self._looking_up: dict[tuple[asyncio.AbstractEventLoop, str], _LookUp] = {}
         self._closing: Future[bool] | None = None
 
+    def __repr__(self) -> str:
+        return repr(self.synchronous).replace("LoopProducer", "AsyncProducer")
+
     send_many = asynchronous(Producer.send_many)
     flush = asynchronous(Producer.flush)
     partitions_for = asynchronous(Producer.partitions_for)

@@ -12,17 +12,14 @@ figure are librdkafka's own, which waits that long between two connections.
 from __future__ import annotations
 
 import statistics
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 from confluent_kafka import Consumer
 from rig.benchmark import WRITTEN, Options, Result, Row, run_benchmark
 from rig.confluent import Cluster
+from rig.listening import serving
 from rig.ours import new_log
 
 _TIMEOUT_S = 30.0
@@ -59,24 +56,13 @@ def median(bootstrap: str, topic: str, protocol: Protocol, repetitions: int) -> 
     return statistics.median(took[1:])
 
 
-@contextmanager
-def serving(directory: str) -> Iterator[str]:
-    """A listener in a process of its own; what clients are given as `bootstrap.servers`."""
-    command = [sys.executable, "-m", "streamlog", "serve", directory, "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip().partition("bootstrap.servers=")[2]
-        finally:
-            process.terminate()
-
-
 def measure(options: Options) -> list[Result]:
     repetitions = options.pick(options.repetitions, 1)
-    with new_log(options.scratch) as log, serving(log.path) as bootstrap:
+    with new_log(options.scratch) as log, serving(log.path) as served:
         log.create_topic("log", 4)
         ours = {
-            protocol: median(bootstrap, "log", protocol, repetitions) for protocol in _PROTOCOLS
+            protocol: median(served.bootstrap, "log", protocol, repetitions)
+            for protocol in _PROTOCOLS
         }
     peer = Cluster(options.broker)
     (topic,) = peer.create_topics(1)

@@ -43,6 +43,8 @@ _QUESTIONS = (
     "async_clients",
     "first_record",
     "groups_wire",
+    "serve",
+    "connections",
     "open_many",
     "command_line",
     "recover",

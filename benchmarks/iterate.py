@@ -17,11 +17,11 @@ hand out. CRCs are checked by us, and not by the peers (librdkafka's default).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import lmdb
-from confluent_kafka import Consumer
 from rig.benchmark import Options, Result, ratio_row, run_benchmark
+from rig.client import Read, consume, fill_topics, poll, timed_read
 from rig.confluent import PARTITIONS, RECORDS_PER_PARTITION, Cluster
 from rig.embedded import open_lmdb, put_all
 from rig.measuring import Run, hold_contest
@@ -29,8 +29,6 @@ from rig.ours import fill, found, new_log
 from rig.values import checksum, make_values
 
 import streamlog
-
-_TIMEOUT_S = 30.0
 
 
 def run_streamlog(log: streamlog.StreamLog, topics: Sequence[str]) -> Run:
@@ -44,33 +42,10 @@ def run_streamlog(log: streamlog.StreamLog, topics: Sequence[str]) -> Run:
     return Run(time.perf_counter() - began, count, 0)
 
 
-def consume(consumer: Consumer, missing: int) -> None:
-    while missing:
-        for message in consumer.consume(min(10_000, missing), timeout=_TIMEOUT_S):
-            _, _, _ = message.offset(), message.key(), message.value()
-            missing -= 1
-
-
-def poll(consumer: Consumer, missing: int) -> None:
-    for _ in range(missing):
-        message = consumer.poll(_TIMEOUT_S)
-        _, _, _ = message.offset(), message.key(), message.value()
-
-
 def run_confluent(
-    cluster: Cluster,
-    topics: Sequence[str],
-    records_per_topic: int,
-    read: Callable[[Consumer, int], None],
+    cluster: Cluster, topics: Sequence[str], records_per_topic: int, read: Read
 ) -> Run:
-    seconds = 0.0
-    for topic in topics:
-        consumer = cluster.consumer([topic])
-        free = len(consumer.consume(1, timeout=_TIMEOUT_S))
-        began = time.perf_counter()
-        read(consumer, records_per_topic - free)
-        seconds += time.perf_counter() - began
-        consumer.close()
+    seconds = timed_read(cluster, topics, records_per_topic, read)
     return Run(seconds, records_per_topic * len(topics), 0)
 
 
@@ -84,15 +59,6 @@ def run_lmdb(environment: lmdb.Environment) -> Run:
     return Run(time.perf_counter() - began, count, 0)
 
 
-def fill_cluster(cluster: Cluster, topics: Sequence[str], values: Sequence[bytes]) -> None:
-    for topic in topics:
-        for partition in range(PARTITIONS):
-            for index, value in enumerate(values):
-                key = index.to_bytes(8, "big")
-                cluster.producer.produce(topic, value, key, partition=partition)
-        cluster.producer.flush()
-
-
 def measure(options: Options) -> list[Result]:
     rounds = options.pick(4, 1)
     values = make_values(options.pick(RECORDS_PER_PARTITION, 5_000))
@@ -100,7 +66,7 @@ def measure(options: Options) -> list[Result]:
     everything = (rounds * per_topic, rounds * PARTITIONS * checksum(values))
     cluster = Cluster(options.broker)
     theirs = cluster.create_topics(rounds)
-    fill_cluster(cluster, theirs, values)
+    fill_topics(cluster, theirs, values)
     for topic in theirs:
         assert cluster.found([topic], per_topic) == (per_topic, PARTITIONS * checksum(values))
     ours = [f"topic-{number}" for number in range(rounds)]

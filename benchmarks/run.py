@@ -7,7 +7,8 @@
 
 Needs the extra `benchmark` (what streamlog is measured against), and a machine that does nothing
 else. A missed target is printed and is no failure; a benchmark that does not run, or whose records
-do not come back, is one. `--broker HOST:PORT` measures against a real Kafka broker.
+do not come back, is one. `--broker HOST:PORT` measures against a real Kafka broker, and `--broker
+start` starts one (with Java and Maven).
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rig.benchmark import Result, Row, Table, add_options, format_results
+from rig.real_broker import broker_at
 
 import streamlog
 
@@ -43,6 +47,9 @@ _QUESTIONS = (
     "async_clients",
     "first_record",
     "groups_wire",
+    "produce_wire",
+    "consume_wire",
+    "produce_waited_wire",
     "serve",
     "connections",
     "open_many",
@@ -65,12 +72,23 @@ _KINDS: dict[str, type[Row | Table]] = {"Row": Row, "Table": Table}
 def main() -> int:
     arguments = parse_arguments()
     names = arguments.only or [*_QUESTIONS, *(_GROWTH if arguments.growth else ())]
+    with (
+        tempfile.TemporaryDirectory(dir=arguments.directory) as scratch,
+        broker_at(arguments.broker, Path(scratch)) as broker,
+    ):
+        results, failed = run(names, passed_on(arguments, broker))
+    print(describe_machine(), format_results(results), sep="\n\n")
+    return 1 if failed else 0
+
+
+def run(names: Sequence[str], options: Sequence[str]) -> tuple[list[Result], list[str]]:
+    """What came out of the benchmarks of those names, and those that failed."""
     results: list[Result] = []
     failed = []
     for name in names:
         began = time.monotonic()
         outcome = subprocess.run(
-            [sys.executable, str(_HERE / f"{name}.py"), "--json", *passed_on(arguments)],
+            [sys.executable, str(_HERE / f"{name}.py"), "--json", *options],
             stdout=subprocess.PIPE,
             text=True,
             check=False,
@@ -83,8 +101,7 @@ def main() -> int:
         else:
             failed.append(name)
             print(f"{name}: FAILED with {outcome.returncode} after {took}", file=sys.stderr)
-    print(describe_machine(), format_results(results), sep="\n\n")
-    return 1 if failed else 0
+    return results, failed
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -99,11 +116,10 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def passed_on(arguments: argparse.Namespace) -> list[str]:
+def passed_on(arguments: argparse.Namespace, broker: str | None) -> list[str]:
     options = ["--repetitions", str(arguments.repetitions)]
     options += ["--quick"] * arguments.quick + ["--full"] * arguments.full
-    for name in ("directory", "broker"):
-        value = getattr(arguments, name)
+    for name, value in (("directory", arguments.directory), ("broker", broker)):
         if value is not None:
             options += [f"--{name}", value]
     return options

@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 
 from rig.benchmark import WRITTEN, Options, Result, ratio_row, run_benchmark
+from rig.client import timed_produce
 from rig.confluent import PARTITIONS, RECORDS_PER_PARTITION, Cluster, name_of
 from rig.measuring import Run, hold_contest
 from rig.ours import found, new_log
@@ -66,17 +67,7 @@ def run_send_many(options: Options, values: Sequence[bytes], topics: Sequence[st
 def run_produce(options: Options, values: Sequence[bytes], rounds: int) -> Run:
     cluster = Cluster(options.broker)
     topics = cluster.create_topics(rounds)
-    producer = cluster.producer
-    for topic, partition in itertools.product(topics, range(PARTITIONS)):
-        producer.produce(topic, values[0], partition=partition)
-    producer.flush()
-    began = time.perf_counter()
-    for topic in topics:
-        for partition in range(PARTITIONS):
-            for value in values:
-                producer.produce(topic, value, partition=partition)
-        producer.flush()
-    seconds = time.perf_counter() - began
+    seconds = timed_produce(cluster, topics, values)
     run = Run(seconds, *cluster.found(topics, rounds * PARTITIONS * (len(values) + 1)))
     cluster.delete_topics(topics)
     return run

@@ -6,6 +6,8 @@ Parts
     values      what is written, and the checksum that every side has to reproduce
     ours        streamlog, used as its users use it
     confluent   confluent-kafka against the mock cluster that librdkafka carries, or a real broker
+    client      its calls, timed
+    real_broker a real broker, started where `--broker start` asks for one
     listening   a listener of streamlog in another process, and a client of single requests
     embedded    SQLite in WAL mode and LMDB
     bare        loops of `os.pwrite`, `os.pread` and `os.fdatasync`

@@ -50,7 +50,7 @@ class Cluster:
         """New topics of `PARTITIONS` partitions, known to the producer."""
         names = [f"benchmark-{uuid.uuid4()}" for _ in range(count)]
         if self._broker is not None:
-            admin = AdminClient({"bootstrap.servers": self.bootstrap})
+            admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 4})
             for future in admin.create_topics([NewTopic(n, PARTITIONS, 1) for n in names]).values():
                 future.result(_TIMEOUT_S)
         deadline = time.monotonic() + _TIMEOUT_S
@@ -66,7 +66,7 @@ class Cluster:
     def delete_topics(self, names: Sequence[str]) -> None:
         """Only of a real broker: the mock cluster is thrown away as a whole."""
         if self._broker is not None:
-            admin = AdminClient({"bootstrap.servers": self.bootstrap})
+            admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 4})
             for future in admin.delete_topics(list(names)).values():
                 future.result(_TIMEOUT_S)
 

@@ -239,7 +239,7 @@ class Connection(asyncio.BufferedProtocol):
             self._answered()
 
     def _hand_over(self, buffers: list[Buffer]) -> None:
-        self._outgoing.extend(memoryview(buffer).cast("B") for buffer in buffers)
+        self._outgoing.extend([memoryview(buffer).cast("B") for buffer in buffers])
         self._write()
         if self._outgoing:
             # Slices of a log's map are nobody's memory.

@@ -66,9 +66,10 @@ class MemoryBudget:
         self.used -= count
         if holder is self._favoured:
             self._favoured = None
-        if holder in self._stopped and not holder.holds_much:
-            self._go_on(holder)  # its turn would be lost to others: it may have nothing to say
-        self._let_go_on()
+        if self._stopped:
+            if holder in self._stopped and not holder.holds_much:
+                self._go_on(holder)  # its turn would be lost to others: it may have nothing to say
+            self._let_go_on()
 
     def leave(self, holder: Holder, count: int) -> None:
         """`holder` is gone, with what it held."""

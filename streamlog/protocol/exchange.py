@@ -7,13 +7,15 @@ The endpoint's side is `decode_request` and `encode_response`, the client's `enc
 
 from __future__ import annotations
 
+from functools import cache
 from struct import Struct
 from typing import Any, NamedTuple
 
 from streamlog.errors import ProtocolError, SchemaError, UnsupportedVersionError
 from streamlog.protocol.api import API_VERSIONS, PRODUCE, Api, Offer, apis, offered
+from streamlog.protocol.definition import VersionRange
 from streamlog.protocol.error_codes import UNSUPPORTED_VERSION
-from streamlog.protocol.message import Message, message, message_of
+from streamlog.protocol.message import Message, message
 from streamlog.protocol.primitives import Buffer, Cuts, interleave
 
 _key_and_version = Struct(">hh")
@@ -63,39 +65,73 @@ def decode_request(frame: Buffer, offer: Offer | None = None) -> Request:
     if len(frame) < _key_and_version.size:
         raise ProtocolError(f"a frame of {len(frame)} bytes is no request")
     key, version = _key_and_version.unpack_from(frame)
-    api = apis().get(key)
     versions = (offered() if offer is None else offer).get(key)
+    form = None
+    if versions is not None and versions.low <= version <= versions.high:
+        form = _form_of(key, version)
+    if form is None:
+        return _unreadable(frame, key, version, versions)
+    header, position = form.header.decode(frame, form.header_version)
+    # Bytes behind the body are passed over, as by Kafka: librdkafka sends some with Metadata 13.
+    body, _ = form.body.decode(frame, version, position)
+    return Request(form.api, version, header.correlation_id, header.client_id, body)
+
+
+class _RequestForm(NamedTuple):
+    """The messages that make up a request of one API and version."""
+
+    api: Api
+    header: Message
+    header_version: int
+    body: Message
+
+
+@cache
+def _form_of(key: int, version: int) -> _RequestForm | None:
+    """Asked for versions that are offered only: it remembers. None where it cannot be decoded."""
+    api = apis().get(key)
+    if api is None or version not in api.versions:
+        return None
+    header_version = api.request_header_version(version)
+    return _RequestForm(api, message("RequestHeader"), header_version, api.request)
+
+
+def _unreadable(frame: Buffer, key: int, version: int, versions: VersionRange | None) -> Request:
+    """The request for other versions of ApiVersions; of every other API the error."""
+    api = apis().get(key)
     if api is None or versions is None:
         name = "" if api is None else f" ({api.name})"
         raise _unsupported(f"an API of key {key}{name} is not offered", key, version)
-    is_readable = version in versions and version in api.versions
-    if not is_readable and key != API_VERSIONS:
+    if key != API_VERSIONS:
         low = max(versions.low, api.versions.low)
         raise _unsupported(
             f"{api.name} is answered in versions {low} to {versions.high}, not {version}",
             key,
             version,
         )
-    header_version = api.request_header_version(version)
-    header, position = message("RequestHeader").decode(frame, header_version)
-    # Bytes behind the body are passed over, as by Kafka: librdkafka sends some with Metadata 13.
-    body = api.request.decode(frame, version, position)[0] if is_readable else None
-    return Request(api, version, header.correlation_id, header.client_id, body)
+    header, _ = message("RequestHeader").decode(frame, api.request_header_version(version))
+    return Request(api, version, header.correlation_id, header.client_id, None)
 
 
 def encode_request(
     api: Api, version: int, correlation_id: int, client_id: str | None, body: Any
 ) -> list[Buffer]:
     """The buffers of a request. `SchemaError` when `body` does not fit the version."""
-    header = message("RequestHeader").Value(api.key, version, correlation_id, client_id)
-    return _encode(header, api.request_header_version(version), api.request, body, version)
+    kind = message("RequestHeader")
+    header = kind.Value(api.key, version, correlation_id, client_id)
+    out = bytearray(_length.size)
+    kind.encode_into(out, header, api.request_header_version(version))
+    return _finish(out, api.request, body, version)
 
 
 def encode_response(request: Request, body: Any) -> list[Buffer]:
     """The buffers of the response to `request`. `SchemaError` when `body` does not fit it."""
     api, version = request.api, request.response_version
-    header = message("ResponseHeader").Value(request.correlation_id)
-    return _encode(header, api.response_header_version(version), api.response, body, version)
+    kind = message("ResponseHeader")
+    out = bytearray(_length.size)
+    header = kind.Value(request.correlation_id)
+    kind.encode_into(out, header, api.response_header_version(version))
+    return _finish(out, api.response, body, version)
 
 
 def decode_response(frame: Buffer, api: Api, version: int) -> Response:
@@ -113,14 +149,11 @@ def decode_response(frame: Buffer, api: Api, version: int) -> Response:
     return Response(api, version, header.correlation_id, body)
 
 
-def _encode(
-    header: Any, header_version: int, kind: Message, body: Any, version: int
-) -> list[Buffer]:
-    out = bytearray(_length.size)
+def _finish(out: bytearray, kind: Message, body: Any, version: int) -> list[Buffer]:
+    """Add the body to `out`, which holds room for the length and a header."""
     cuts: Cuts = []
-    message_of(header).encode_into(out, header, header_version)
     kind.encode_into(out, body, version, cuts)
-    size = len(out) - _length.size + sum(view.nbytes for _, view in cuts)
+    size = len(out) - _length.size + sum([view.nbytes for _, view in cuts])
     if size > 0x7FFFFFFF:
         raise SchemaError(
             f"{kind.name} of {size} bytes: a frame has at most 2 GiB",

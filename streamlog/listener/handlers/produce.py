@@ -57,17 +57,19 @@ def answer(connection: Connection, request: Request) -> Any | Coroutine[Any, Any
     endpoint = connection.endpoint
     now_ms = endpoint.engine.clock.now_ms()
     endpoint.partitions.refresh()
-    if any(_is_heavy(data.records) for _, data in _batches(request)):
-        return _answer_heavy(endpoint, request, now_ms)
-    written = _append(endpoint, request, now_ms)
-    if any(_must_sync(request, each) for each in written):
-        return _sync_and_answer(endpoint, request, written, now_ms)
+    for _, data in _batches(request):
+        if _is_heavy(data.records):
+            return _answer_heavy(endpoint, request, now_ms)
+    written = _append_to(request, _find_all(endpoint, request), now_ms)
+    for each in written:
+        if _must_sync(request, each):
+            return _sync_and_answer(endpoint, request, written, now_ms)
     return _answer(request, written, now_ms)
 
 
 async def _answer_heavy(endpoint: Endpoint, request: Request, now_ms: int) -> Any:
     """One after the other, whatever the connections: each may take much memory for a moment."""
-    logs = [_find(endpoint, request, topic, data) for topic, data in _batches(request)]
+    logs = _find_all(endpoint, request)
     written = await endpoint.run_alone(_append_to, request, logs, now_ms)
     if any(_must_sync(request, each) for each in written):
         return await _sync_and_answer(endpoint, request, written, now_ms)
@@ -105,9 +107,8 @@ def _codec(records: memoryview) -> int:
 # ---------------------------------------------------------------- append and sync
 
 
-def _append(endpoint: Endpoint, request: Request, now_ms: int) -> list[_Written]:
-    logs = [_find(endpoint, request, topic, data) for topic, data in _batches(request)]
-    return _append_to(request, logs, now_ms)
+def _find_all(endpoint: Endpoint, request: Request) -> list[PartitionLog | StreamlogError]:
+    return [_find(endpoint, request, topic, data) for topic, data in _batches(request)]
 
 
 def _find(

@@ -11,16 +11,15 @@ What is fair: the interpreter, the imported modules and what threads use of thei
 
 from __future__ import annotations
 
-import re
 import resource
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from rig.bare import one_record_batch
 from rig.benchmark import WRITTEN, Options, Result, Row, run_benchmark
 from rig.listening import Connection, serving
 from rig.ours import new_log
+from rig.processes import anonymous_mib
 
 from streamlog.protocol import message
 
@@ -35,12 +34,6 @@ _DESCRIPTORS = 4_096
 _metadata = message("MetadataRequest").structs
 _produced = message("ProduceRequest").structs
 _fetched = message("FetchRequest").structs
-
-
-def anonymous_mib(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    (kib,) = re.findall(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)
-    return int(kib) / 1024
 
 
 def introduce(connection: Connection) -> Any:

@@ -11,23 +11,14 @@ producer's buffers are not.
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 from rig.benchmark import WRITTEN, Options, Result, Row, run_benchmark
-from rig.processes import Job, Ready, run_together
+from rig.processes import Job, Ready, anonymous_mib, run_together
 from rig.values import VALUE_BYTES
 
 import streamlog
 
 _LIMIT_MIB = 64
 _SAMPLE_EVERY = 100_000
-
-
-def anonymous_mib() -> float:
-    status = Path("/proc/self/status").read_text()
-    (kib,) = re.findall(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)
-    return int(kib) / 1024
 
 
 def write_and_read(ready: Ready, path: str, records: int) -> tuple[float, float]:

@@ -5,13 +5,13 @@ Parts
     measuring   interleaved repetitions, ratios of pairs, medians and percentiles
     values      what is written, and the checksum that every side has to reproduce
     ours        streamlog, used as its users use it
-    confluent   confluent-kafka against the mock cluster that librdkafka carries, or a real broker
+    confluent   confluent-kafka against the mock cluster that librdkafka carries, or a broker
     client      its calls, timed
     real_broker a real broker, started where `--broker start` asks for one
     listening   a listener of streamlog in another process, and a client of single requests
     embedded    SQLite in WAL mode and LMDB
     bare        loops of `os.pwrite`, `os.pread` and `os.fdatasync`
-    processes   functions run in several processes at once, started together
+    processes   functions run in several processes at once, started together; their memory
     tracing     system calls, counted by strace
 
 Rules

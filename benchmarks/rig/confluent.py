@@ -1,4 +1,6 @@
-"""confluent-kafka against the mock cluster that librdkafka carries, or against a real broker.
+"""confluent-kafka against the mock cluster that librdkafka carries, or against a broker.
+
+A broker is a real one, or a listener of streamlog.
 
 The mock cluster is threads of this process that keep what is produced in memory: it has no disk
 and no other process between it and the client. It drops data past 5 MiB a partition and gives
@@ -64,7 +66,7 @@ class Cluster:
         return len(metadata.topics[topic].partitions)
 
     def delete_topics(self, names: Sequence[str]) -> None:
-        """Only of a real broker: the mock cluster is thrown away as a whole."""
+        """Only of a broker: the mock cluster is thrown away as a whole."""
         if self._broker is not None:
             admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 4})
             for future in admin.delete_topics(list(names)).values():

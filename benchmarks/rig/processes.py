@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Barrier
+from pathlib import Path
 from typing import Any, NamedTuple
 
 START_TIMEOUT_S = 60.0
@@ -79,6 +81,13 @@ class Team:
 def run_together(jobs: Sequence[Job]) -> list[Any]:
     """Run all jobs at once and return their results."""
     return Team(jobs).results()
+
+
+def anonymous_mib(pid: int | None = None) -> float:
+    """What a process, this one where none is named, has of its own: `RssAnon`."""
+    status = Path(f"/proc/{pid or 'self'}/status").read_text()
+    (kib,) = re.findall(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)
+    return int(kib) / 1024
 
 
 def _work(job: Job, number: int, barrier: Barrier, results: Any) -> None:

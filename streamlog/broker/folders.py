@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from streamlog.errors import CorruptDirectoryError
 from streamlog.protocol import Uuid
+from streamlog.storage.names import PARTITION_METADATA
 from streamlog.storage.partition_metadata import read_partition_metadata
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def set_aside(filesystem: Filesystem, path: str, suffix: str) -> str:
 def clear_former(filesystem: Filesystem, path: str, removed: set[Uuid]) -> None:
     """Make room for a new partition where a folder of its name was left behind.
 
-    A deleted topic's goes, anything else is kept as `-stray`.
+    A deleted topic's goes, and one that was never finished; anything else is kept as `-stray`.
     """
     if not filesystem.is_directory(path):
         return
@@ -41,10 +42,19 @@ def clear_former(filesystem: Filesystem, path: str, removed: set[Uuid]) -> None:
         former = read_partition_metadata(filesystem, path)
     except CorruptDirectoryError:
         former = None
-    if former is not None and Uuid(former) in removed:
+    if is_unborn(filesystem, path) if former is None else Uuid(former) in removed:
         remove_folder(filesystem, set_aside(filesystem, path, "-delete"))
     else:
         set_aside(filesystem, path, "-stray")
+
+
+def is_unborn(filesystem: Filesystem, path: str) -> bool:
+    """Whether its maker died before it was said, or said whole, whose the folder is.
+
+    That is said first: nothing else can be in it yet.
+    """
+    others = set(filesystem.listdir(path)) - {PARTITION_METADATA}
+    return all(filesystem.file_size(f"{path}/{name}") == 0 for name in others)
 
 
 def remove_folder(filesystem: Filesystem, path: str) -> None:

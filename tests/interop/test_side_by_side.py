@@ -42,6 +42,7 @@ NEWER = {"errors.deadletterqueue.group.enable", "remote.copy.lag.bytes", "remote
 #: Where the answers differ on purpose.
 KNOWN = {
     "only validate.topics[0].topic_id": "no id is drawn for a topic that is not made",
+    "metadata of neither": "neither a name nor an id is an invalid request, not an unknown error",
     "produce nothing": "records that are null leave Kafka without an answer: they are refused",
 }
 
@@ -133,6 +134,15 @@ def initialized(transactional_id: str | None) -> Callable[[Uuid], Fields]:
     return lambda _: {"transactional_id": transactional_id, "transaction_timeout_ms": 1}
 
 
+def identified(other: Uuid | None = None) -> Callable[[Uuid], Fields]:
+    def fields(topic_id: Uuid) -> Fields:
+        wanted = topic_id if other is None else other
+        topic = requests.struct("Metadata", "MetadataRequestTopic", topic_id=wanted, name=None)
+        return {"topics": [topic]}
+
+    return fields
+
+
 def fetched(offset: int, **more: Any) -> Callable[[Uuid], Fields]:
     return lambda _: requests.fetch(TOPIC, offset, **more)
 
@@ -171,15 +181,10 @@ STEPS: dict[str, Step] = {
         created(requests.create_topic("v", -1, -1), validate_only=True),
     ),
     "metadata": ("Metadata", 12, lambda _: requests.metadata(TOPIC)),
-    "metadata by id": (
-        "Metadata",
-        12,
-        lambda topic_id: {
-            "topics": [
-                requests.struct("Metadata", "MetadataRequestTopic", topic_id=topic_id, name=None)
-            ]
-        },
-    ),
+    "metadata by id": ("Metadata", 12, identified()),
+    "metadata by id too early": ("Metadata", 11, identified()),
+    "metadata of no name": ("Metadata", 11, identified(Uuid.ZERO)),
+    "metadata of neither": ("Metadata", 12, identified(Uuid.ZERO)),
     "metadata of none": ("Metadata", 9, lambda _: {"topics": []}),
     "metadata of nobody": (
         "Metadata",

@@ -10,6 +10,20 @@ from streamlog.protocol import Message
 from tests.protocol.values import make_value
 
 _TELLING = (0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF)  # in lengths, counts and varints
+# The largest that each kind of length can say, and the most negative.
+LIES = tuple(
+    bytes.fromhex(lie)
+    for lie in (
+        "7fff",
+        "8000",
+        "ffff",
+        "7fffffff",
+        "80000000",
+        "ffffffff",
+        "ffffffff0f",
+        "ffffff7f",
+    )
+)
 
 
 def small_message(kind: Message, version: int, limit: int = 200) -> bytes:
@@ -42,3 +56,12 @@ def mutated(rng: Random, data: bytes) -> bytes:
         else:
             raw[position:position] = rng.randbytes(rng.randrange(1, 3))
     return bytes(raw)
+
+
+def cut_or_lying(rng: Random, data: bytes) -> bytes:
+    """`data` cut short, or with something that says too much in place of some of its bytes."""
+    position = rng.randrange(len(data) + 1)
+    if rng.random() < 0.4:
+        return data[:position]
+    lie = rng.choice(LIES)
+    return data[:position] + lie + data[position + len(lie) :]

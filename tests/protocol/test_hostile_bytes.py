@@ -16,7 +16,7 @@ from streamlog.errors import SchemaError
 from streamlog.protocol import Message, message
 from streamlog.protocol.definition import StructDefinition
 from tests.protocol.dense import dense_messages
-from tests.protocol.mutation import attempt, small_message
+from tests.protocol.mutation import LIES, attempt, small_message
 from tests.protocol.strategies import Which, values_of
 from tests.protocol.values import internal_versions, wire_versions
 
@@ -24,20 +24,6 @@ ALL_VERSIONS = internal_versions() + wire_versions()
 MEMORY_FACTOR = 64  # an empty list takes 56 bytes, and two of the wire's
 SMALL_BYTES = 20_000  # the error itself, and what the interpreter keeps of it
 
-# The largest that each kind of length can say, and the most negative.
-LIES = tuple(
-    bytes.fromhex(lie)
-    for lie in (
-        "7fff",
-        "8000",
-        "ffff",
-        "7fffffff",
-        "80000000",
-        "ffffffff",
-        "ffffffff0f",
-        "ffffff7f",
-    )
-)
 HOT = [
     ("ProduceRequest", 9),
     ("ProduceRequest", 7),

@@ -37,11 +37,10 @@ _broker = _response.structs["MetadataResponseBroker"]
 
 def answer(connection: Connection, request: Request) -> Any | Coroutine[Any, Any, Any]:
     """What is asked for, topics that are to be created included."""
-    endpoint, body = connection.endpoint, request.body
+    endpoint = connection.endpoint
     endpoint.look_for_leader()
     if _is_invalid(request):
-        topics = [_topic(error_code=INVALID_REQUEST, name=each.name) for each in body.topics]
-        return _answer(endpoint, request, topics)
+        return _refuse(request)
     missing = _to_create(endpoint, request)
     if missing:
         return _create_and_answer(endpoint, request, missing)
@@ -54,6 +53,15 @@ def _is_invalid(request: Request) -> bool:
     if request.version >= 12:
         return any(each.name is None and each.topic_id == Uuid.ZERO for each in asked)
     return any(each.name is None or each.topic_id != Uuid.ZERO for each in asked)
+
+
+def _refuse(request: Request) -> Any:
+    """As Kafka's: with nothing but the topics, and a name where there is none."""
+    topics = [
+        _topic(error_code=INVALID_REQUEST, name=each.name or "", topic_id=each.topic_id)
+        for each in request.body.topics
+    ]
+    return _response.Value(topics=topics)
 
 
 def _to_create(endpoint: Endpoint, request: Request) -> list[str]:

@@ -33,13 +33,17 @@ class Wish(NamedTuple):
 
 
 class GroupConsumer:
-    """A consumer of one topic in a group. It begins at the start, and commits when it is told.
+    """A consumer of one topic in a group, or of those that match a pattern: it begins with "^".
 
-    `initial_delay_ms` is the `group.initial.rebalance.delay.ms` that it needs.
+    It begins at the start, and commits when it is told.
+
+    `initial_delay_ms` is the `group.initial.rebalance.delay.ms` that it needs;
+    `survives_new_topics` whether it always goes on when there is one more topic of its pattern.
     """
 
     name: str
     initial_delay_ms = 0
+    survives_new_topics = True
 
     def __init__(
         self,
@@ -75,6 +79,12 @@ class GroupConsumer:
         raise NotImplementedError
 
     def seek(self, partition: int, offset: int) -> None:
+        raise NotImplementedError
+
+    def pause(self, partition: int) -> None:
+        raise NotImplementedError
+
+    def resume(self, partition: int) -> None:
         raise NotImplementedError
 
     def close(self) -> None:
@@ -142,6 +152,16 @@ class ConfluentConsumer(GroupConsumer):
 
         self._consumer.seek(TopicPartition(self._topic, partition, offset))
 
+    def pause(self, partition: int) -> None:
+        from confluent_kafka import TopicPartition
+
+        self._consumer.pause([TopicPartition(self._topic, partition)])
+
+    def resume(self, partition: int) -> None:
+        from confluent_kafka import TopicPartition
+
+        self._consumer.resume([TopicPartition(self._topic, partition)])
+
     def close(self) -> None:
         self._consumer.close()
 
@@ -167,18 +187,30 @@ def settings_of(wish: Wish) -> dict[str, Any]:
     }
 
 
+def topics_of(wish: Wish) -> dict[str, Any]:
+    """What they are to subscribe to, as both want to be told."""
+    is_pattern = wish.topic.startswith("^")
+    return {"pattern": wish.topic} if is_pattern else {"topics": [wish.topic]}
+
+
 class KafkaPythonConsumer(GroupConsumer):
     """When a topic's metadata come after the first assignment, which it makes without them then,
     it sometimes (3.0.12) loses a task of its own and waits for ever. Kafka's default is 3,000.
+
+    So it does sometimes when a topic comes: its JoinGroup and SyncGroup were answered, and it sends
+    nothing more but stays in its state "rebalancing".
     """
 
     name = "kafka-python"
     initial_delay_ms = 200
+    survives_new_topics = False
 
     def _start(self, wish: Wish) -> Any:
         from kafka import KafkaConsumer
 
-        return KafkaConsumer(wish.topic, **settings_of(wish))
+        consumer = KafkaConsumer(**settings_of(wish))
+        consumer.subscribe(**topics_of(wish))
+        return consumer
 
     def poll(self) -> list[Got]:
         batches = self._consumer.poll(50)
@@ -212,6 +244,16 @@ class KafkaPythonConsumer(GroupConsumer):
 
         self._consumer.seek(TopicPartition(self._topic, partition), offset)
 
+    def pause(self, partition: int) -> None:
+        from kafka import TopicPartition
+
+        self._consumer.pause(TopicPartition(self._topic, partition))
+
+    def resume(self, partition: int) -> None:
+        from kafka import TopicPartition
+
+        self._consumer.resume(TopicPartition(self._topic, partition))
+
     def close(self) -> None:
         self._consumer.close(autocommit=False)
 
@@ -229,8 +271,9 @@ class AiokafkaConsumer(GroupConsumer):
         async def start() -> Any:
             from aiokafka import AIOKafkaConsumer
 
-            consumer = AIOKafkaConsumer(wish.topic, **settings_of(wish))
+            consumer = AIOKafkaConsumer(**settings_of(wish))
             await consumer.start()
+            consumer.subscribe(**topics_of(wish))
             return consumer
 
         return self._run(start())
@@ -267,6 +310,22 @@ class AiokafkaConsumer(GroupConsumer):
         from aiokafka import TopicPartition
 
         self._consumer.seek(TopicPartition(self._topic, partition), offset)
+
+    def pause(self, partition: int) -> None:
+        self._run(self._pause(partition))
+
+    async def _pause(self, partition: int) -> None:
+        from aiokafka import TopicPartition
+
+        self._consumer.pause(TopicPartition(self._topic, partition))
+
+    def resume(self, partition: int) -> None:
+        self._run(self._resume(partition))
+
+    async def _resume(self, partition: int) -> None:
+        from aiokafka import TopicPartition
+
+        self._consumer.resume(TopicPartition(self._topic, partition))
 
     def close(self) -> None:
         self._run(self._consumer.stop())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Self
 
 import pytest
@@ -150,6 +151,49 @@ def test_seeking(consumer: GroupConsumer) -> None:
     assert [each.offset for each in poll(consumer, 3)] == [7, 8, 9]
     consumer.seek(0, 0)
     assert [each.offset for each in poll(consumer, 10)] == list(range(10))
+
+
+def test_a_paused_partition_waits(
+    kind: type[GroupConsumer], log: StreamLog, listener: Listener
+) -> None:
+    """While the others are read, and is read from where it was when it is resumed."""
+    log.create_topic(TOPIC, 2)
+
+    def send(value: bytes) -> None:
+        with log.producer() as producer:
+            for partition in range(2):
+                producer.send(TOPIC, value, partition=partition)
+
+    with closing(kind(listener.bootstrap_servers, "crew", TOPIC)) as consumer:
+        send(b"before")
+        assert {each.partition for each in poll(consumer, 2)} == {0, 1}
+        consumer.pause(0)
+        send(b"meanwhile")
+        assert [each.partition for each in poll(consumer, 1) + consumer.poll()] == [1]
+        consumer.resume(0)
+        assert poll(consumer, 1) == [Got(0, 1, b"meanwhile")]
+
+
+def test_topics_that_match_a_pattern(
+    kind: type[GroupConsumer], log: StreamLog, listener: Listener
+) -> None:
+    """Many, none that does not, and one that is made while the member is there."""
+    for number in range(60):
+        log.create_topic(f"flights-{number}")
+    log.create_topic("other-flights")
+    with log.producer() as producer:
+        producer.send("other-flights", b"not wanted")
+        for number in range(60):
+            producer.send(f"flights-{number}", b"%d" % number)
+    with closing(kind(listener.bootstrap_servers, "crew", "^flights-.*")) as consumer:
+        seen = {each.value for each in poll(consumer, 60)}
+        assert seen == {b"%d" % number for number in range(60)}
+        consumer.commit()  # the topic that comes is a rebalance
+        log.create_topic("flights-60")
+        with log.producer() as producer:
+            producer.send("flights-60", b"late")
+        if kind.survives_new_topics:
+            assert [each.value for each in poll(consumer, 1)] == [b"late"]
 
 
 def test_the_next_member_goes_on(

@@ -295,6 +295,16 @@ STEPS: dict[str, Step] = {
 }  # fmt: skip
 
 
+def wait_until_compacted(connection: Connection) -> None:
+    """A broker applies a setting after its answer: what follows is to find it applied."""
+    for _ in range(2000):
+        wanted = requests.describe_configs(2, TOPIC)
+        (told,) = connection.ask("DescribeConfigs", 4, **wanted).results
+        if any(each.name == "cleanup.policy" and "compact" in each.value for each in told.configs):
+            return
+    raise AssertionError("the topic's policy was not applied")
+
+
 def answers(bootstrap: str) -> Iterator[tuple[str, Any]]:
     topic_id = Uuid.ZERO
     connection = Connection(bootstrap)
@@ -309,6 +319,8 @@ def answers(bootstrap: str) -> Iterator[tuple[str, Any]]:
             continue
         while getattr(answer, "error_code", 0) == LOADING:  # its first block of producer ids
             answer = connection.ask(api, version, **fields(topic_id))
+        if name == "append":
+            wait_until_compacted(connection)
         if name == "create":
             topic_id = answer.topics[0].topic_id
         yield name, plain(answer)

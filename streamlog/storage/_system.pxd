@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint32_t
 cdef class SharedMap:
     cdef char* base
     cdef readonly size_t length
+    cdef int64_t woken_us
     cdef inline int64_t* slot(self, Py_ssize_t index) noexcept nogil:
         return <int64_t*> (self.base + 4096 + index * 576)
     cdef int64_t _word(self, Py_ssize_t slot, Py_ssize_t index) noexcept nogil

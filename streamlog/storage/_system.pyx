@@ -103,7 +103,7 @@ cdef extern from * nogil:
 cdef enum:
     PAGE = 4096
     SIGNAL_SLICE_US = 50000
-    LINGER_US = 40  # from the announcement of a small append to its bell it takes less
+    LINGER_US = 25  # a small append takes less; waking up takes as long
     STATE = 8
     STATE_WORDS = 24
     SEQUENCE = 6
@@ -217,14 +217,13 @@ cdef class SharedMap:
         self.ring()
 
     def announce(self):
-        """Wake who sleeps: something is about to be appended, which will ring.
+        """Ring for who sleeps: something is about to be appended.
 
-        Waking up takes as long as all of a small append, so it begins before. The number does
-        not move and the flag stays: who finds nothing after a moment sleeps again.
+        Waking up takes as long as all of a small append, so it begins before. Who looks too soon
+        waits for the bell that the append rings.
         """
         if sl_load32(<uint32_t*> (self.base + WAITERS)):
-            with nogil:
-                sl_futex_wake(<uint32_t*> (self.base + BELL), INT32_MAX)
+            self.ring()
 
     cdef void ring(self) noexcept nogil:
         # The number moves before the flag is looked at, and a waiter sets the flag before the
@@ -243,6 +242,9 @@ cdef class SharedMap:
         cdef int64_t deadline = -1, remaining
         if timeout_us is not None:
             deadline = sl_monotonic_us() + <int64_t> timeout_us
+        if sl_load32(word) == seen:
+            with nogil:
+                self.linger(seen)
         while sl_load32(word) == seen:
             remaining = SIGNAL_SLICE_US
             if deadline >= 0:
@@ -252,13 +254,16 @@ cdef class SharedMap:
             with nogil:
                 sl_store32(<uint32_t*> (self.base + WAITERS), 1)
                 if sl_futex_wait(word, seen, remaining) == 0:
-                    self.linger(seen)
+                    self.woken_us = sl_monotonic_us()
             PyErr_CheckSignals()
         return True
 
     cdef void linger(self, uint32_t seen) noexcept nogil:
-        """Look for a moment whether the bell rings: who was woken by an announcement is early."""
-        cdef int64_t until = sl_monotonic_us() + LINGER_US
+        """Look again for a moment, if somebody was just woken: what was announced comes at once."""
+        cdef int64_t until = self.woken_us + 2 * LINGER_US, now = sl_monotonic_us()
+        if now >= until:
+            return
+        until = now + LINGER_US
         while sl_load32(<uint32_t*> (self.base + BELL)) == seen and sl_monotonic_us() < until:
             sl_pause()
 

@@ -1,9 +1,10 @@
 """One connection: bytes to requests, one request at a time, answers in their order.
 
-As Kafka does, the next request is looked at when the answer to the one before was handed to the
-socket. So a client that pipelines gets its answers in order, and one that does not read them
-keeps its requests in its own socket: what is held for a connection is the request that is being
-answered, one behind it, and the answer. Record batches in an answer are slices of the log's map,
+As Kafka does, the next request is looked at when the answer to the one before was taken by the
+socket. So a client that pipelines gets its answers in order, and one that does not read them is
+not served, and keeps its requests in its own socket: what is held for a connection is the request
+that is being answered, what was received with it, and the answer. After a few requests it is the
+others' turn, however many it has sent. Record batches in an answer are slices of the log's map,
 given to the socket a piece at a time; they are held by nobody.
 """
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 # What the transport is given to wait with, where the socket takes no more: it keeps a copy.
 _PIECE_BYTES = 65_536
 _BUFFERS_A_CALL = 64
+# Served one after the other before other connections have their turn of the loop.
+_REQUESTS_A_TURN = 8
 # What a connection may always hold: a frame reader's first buffer.
 _MUCH_BYTES = 4_096
 
@@ -61,6 +64,7 @@ class Connection(asyncio.BufferedProtocol):
         self._next_frame: memoryview | None = None  # behind it
         self._task: asyncio.Task[None] | None = None
         self._outgoing: deque[memoryview] = deque()
+        self._next_turn: asyncio.Handle | None = None  # of the loop, that it waits for
         self._is_writable = True
         self._is_stopped = False  # by the budget
         self._is_reading = True
@@ -78,6 +82,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = None
         if self._task is not None:
             self._task.cancel()
+        if self._next_turn is not None:
+            self._next_turn.cancel()
         self._outgoing.clear()
         self._next_frame = None
         self.endpoint.dismiss(self)
@@ -126,6 +132,8 @@ class Connection(asyncio.BufferedProtocol):
     def is_waiting_for_itself(self) -> bool:
         """Whether only this side can get it on: there is something to read, or to answer."""
         if self._is_stopped and self._has_unread_bytes():
+            return True
+        if self._next_turn is not None:
             return True
         return self._request is not None and not self._outgoing
 
@@ -176,18 +184,29 @@ class Connection(asyncio.BufferedProtocol):
     # ---------------------------------------------------------------- requests
 
     def _go_on(self) -> None:
-        """Answer what is there, until something has to be waited for."""
+        """Answer what is there, until something has to be waited for, or others have their turn."""
+        if self._next_turn is not None:
+            return
+        served = 0
         try:
             while self._transport is not None:
                 if self._next_frame is None:
                     self._next_frame = self._frames.next_frame()
-                if self._request is not None or self._next_frame is None:
+                if self._request is not None or self._next_frame is None or not self._is_writable:
+                    break
+                if served == _REQUESTS_A_TURN:
+                    self._next_turn = self.endpoint.loop.call_soon(self._take_turn)
                     break
                 frame, self._next_frame = self._next_frame, None
                 self._answer(frame)
+                served += 1
         except StreamlogError as error:
             self._refuse(error)
         self._set_reading()
+
+    def _take_turn(self) -> None:
+        self._next_turn = None
+        self._go_on()
 
     def _answer(self, frame: memoryview) -> None:
         request = decode_request(frame, self._routes.offer)
@@ -289,6 +308,7 @@ class Connection(asyncio.BufferedProtocol):
         self.last_progress = self.endpoint.loop.time()
         if self._outgoing:
             self._write()
-            if not self._outgoing:
-                self._answered()
-                self._go_on()
+            if self._outgoing:
+                return
+            self._answered()
+        self._go_on()

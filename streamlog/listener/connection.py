@@ -114,6 +114,11 @@ class Connection(asyncio.BufferedProtocol):
         return self.peer.rpartition(":")[0]
 
     @property
+    def _is_open(self) -> bool:
+        """Whether it is not lost, nor about to be."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
     def offer(self) -> Offer:
         """The APIs and versions that it is answered."""
         return self._routes.offer
@@ -189,7 +194,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         served = 0
         try:
-            while self._transport is not None:
+            while self._is_open:
                 if self._next_frame is None:
                     self._next_frame = self._frames.next_frame()
                 if self._request is not None or self._next_frame is None or not self._is_writable:
@@ -244,7 +249,7 @@ class Connection(asyncio.BufferedProtocol):
     # ---------------------------------------------------------------- answers
 
     def _send(self, request: Request, body: Any) -> None:
-        if self._transport is None:
+        if not self._is_open:
             return
         if request.expects_response:
             try:
@@ -270,12 +275,16 @@ class Connection(asyncio.BufferedProtocol):
 
     def _write(self) -> None:
         """Give the socket what it takes; the transport waits with one piece of what is left."""
-        while self._outgoing and self._is_writable and self._transport is not None:
-            if self._transport.get_write_buffer_size() == 0:
+        transport = self._transport
+        if transport is None:
+            return
+        # One that met an error is closing, and warns of what is written to it after that.
+        while self._outgoing and self._is_writable and not transport.is_closing():
+            if transport.get_write_buffer_size() == 0:
                 self._write_at_once()
             if self._outgoing:
                 first = self._outgoing[0]
-                self._transport.write(first[:_PIECE_BYTES])
+                transport.write(first[:_PIECE_BYTES])
                 self._drop(min(len(first), _PIECE_BYTES))
 
     def _write_at_once(self) -> None:

@@ -1,10 +1,11 @@
-"""Who sends much, or takes no answers, costs the others a few requests' time.
+"""Who sends much, or takes no answers, or goes away, costs the others a few requests' time.
 
 Nothing is timed: what is counted is which connection's requests were served, in their order.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Event
@@ -125,3 +126,18 @@ def test_who_takes_no_answers_is_not_served(listener: Listener, service: Service
                 hostile.socket.send(API_VERSIONS * PIPELINED)
             honest.ask("ApiVersions", 0)
     assert set(service.unsent_bytes) == {0}
+
+
+def test_to_who_went_away_nothing_is_written(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncio warns of each write behind the one that failed."""
+    monkeypatch.setattr(served, "_REQUESTS_A_TURN", PIPELINED)
+    with ExitStack() as stack, caplog.at_level(logging.WARNING, "asyncio"):
+        gone, honest = accepted(stack, listener), accepted(stack, listener)
+        with standing_still(listener):
+            gone.socket.sendall(API_VERSIONS * PIPELINED)
+            gone.close()
+        while len(listener.endpoint.connections) > 1:
+            honest.ask("ApiVersions", 0)
+    assert caplog.records == []

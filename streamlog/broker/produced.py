@@ -15,6 +15,7 @@ from streamlog.errors import (
     DecompressionError,
     InvalidRecordError,
     InvalidTimestampError,
+    InvalidTopicError,
     RecordTooLargeError,
     SendError,
     UnsupportedFormatError,
@@ -24,6 +25,7 @@ from streamlog.record.checksum import crc32c
 from streamlog.record.kernel import RecordBatch, survey_records
 from streamlog.record.layout import DEFAULT_DECOMPRESSED_LIMIT, MAX_INT64
 from streamlog.record.survey import NO_TIMESTAMP
+from streamlog.storage.names import INTERNAL_TOPICS
 
 if TYPE_CHECKING:
     from streamlog.config import TopicConfig
@@ -44,10 +46,16 @@ def append_produced(
     """Append the one batch that fills `batch`, which is writable and changed in place.
 
     Nothing is synced: see `needs_sync`. `limit` is the most that it may decompress to. Raises
+    `InvalidTopicError` for an internal topic, whoever sends it: what coordinators remember is
+    written by them alone (Kafka lets a client called `__admin_client` in). Also
     `InvalidRecordError`, `CorruptRecordError` for a CRC that does not match,
     `RecordTooLargeError`, `InvalidTimestampError`, and what `PartitionLog.append` raises. Where
     single records are to blame, the error's `records` are their places in the batch.
     """
+    if log.topic in INTERNAL_TOPICS:
+        raise InvalidTopicError(
+            f"topic {log.topic!r} is internal: only coordinators write to it", topic=log.topic
+        )
     parsed = _parse(log, batch)
     survey = _survey(log, parsed, limit)
     _correct_max_timestamp(log.config, parsed, survey)

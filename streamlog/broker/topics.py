@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamlog.broker import metadata_records
 from streamlog.config import alter_topic_settings, nearest
-from streamlog.errors import ConfigError, TopicExistsError, UnknownTopicError
+from streamlog.errors import ConfigError, InvalidTopicError, TopicExistsError, UnknownTopicError
 from streamlog.protocol import Uuid
 from streamlog.storage.names import (
     INTERNAL_TOPICS,
@@ -76,7 +76,9 @@ def create_partitions(
 ) -> list[TopicDescription]:
     """Let each topic have so many partitions in total; existing records stay where they are.
 
-    Raises `UnknownTopicError`, and `ConfigError` unless a total is more than there are.
+    Raises `UnknownTopicError`, `InvalidTopicError` for an internal topic, where a group's, or a
+    producer's, partition comes of their number, and `ConfigError` unless a total is more than
+    there are.
     """
     for name, total in totals.items():
         _validate_count(name, total)
@@ -87,6 +89,12 @@ def create_partitions(
         records: list[Any] = []
         for name, total in totals.items():
             topic = find_topic(image, name)
+            if name in INTERNAL_TOPICS:
+                raise InvalidTopicError(
+                    f"topic {name!r} keeps its number of partitions: with another one, groups "
+                    "would be looked for where they are not",
+                    topic=name,
+                )
             present = len(topic.partitions)
             if total <= present:
                 raise ConfigError(

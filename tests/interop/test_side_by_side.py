@@ -20,6 +20,7 @@ Step = tuple[str, int, Callable[[Uuid], Fields]]
 
 VALUES = [b"value %d" % number for number in range(5)]
 TOPIC = "side-by-side"
+INTERNAL = "__share_group_state"  # of all of them the one that no other test uses
 STATIC, DEFAULT = 4, 5
 LOADING = 14
 PATIENCE_S = 4.0
@@ -43,6 +44,7 @@ NEWER = {"errors.deadletterqueue.group.enable", "remote.copy.lag.bytes", "remote
 KNOWN = {
     "only validate.topics[0].topic_id": "no id is drawn for a topic that is not made",
     "metadata of neither": "neither a name nor an id is an invalid request, not an unknown error",
+    "grow internal": "whose number of partitions says where each group is: it is kept",
     "produce nothing": "records that are null leave Kafka without an answer: they are refused",
 }
 
@@ -71,6 +73,10 @@ def plain(value: Any, name: str = "") -> Any:
 def produced(records: bytes | bytearray | None, **more: Any) -> Callable[[Uuid], Fields]:
     data = None if records is None else bytes(records)
     return lambda _: requests.produce(TOPIC, data, **more)
+
+
+def produced_to(topic: str) -> Callable[[Uuid], Fields]:
+    return lambda _: requests.produce(topic, bytes(requests.batch(VALUES)))
 
 
 def damaged(batch: bytearray, at: int) -> bytes:
@@ -175,6 +181,13 @@ STEPS: dict[str, Step] = {
         4,
         created(requests.create_topic("s", retention="1")),
     ),
+    "create the metadata log": (
+        "CreateTopics",
+        4,
+        created(requests.create_topic("__cluster_metadata")),
+    ),
+    "produce where an internal topic is not": ("Produce", 9, produced_to(INTERNAL)),
+    "create internal": ("CreateTopics", 4, created(requests.create_topic(INTERNAL, 3))),
     "only validate": (
         "CreateTopics",
         7,
@@ -205,6 +218,8 @@ STEPS: dict[str, Step] = {
     "produce a wrong count": ("Produce", 9, produced(damaged(requests.batch(VALUES), 60))),
     "produce with acks=2": ("Produce", 9, produced(requests.batch(VALUES), acks=2)),
     "produce to partition 9": ("Produce", 9, produced(requests.batch(VALUES), partition=9)),
+    "produce to an internal topic": ("Produce", 9, produced_to(INTERNAL)),
+    "produce to the metadata log": ("Produce", 9, produced_to("__cluster_metadata")),
     "produce to an unknown id": (
         "Produce",
         13,
@@ -252,6 +267,7 @@ STEPS: dict[str, Step] = {
     "grow": ("CreatePartitions", 3, grown(TOPIC, 4)),
     "shrink": ("CreatePartitions", 3, grown(TOPIC, 1)),
     "stay": ("CreatePartitions", 3, grown(TOPIC, 4)),
+    "grow internal": ("CreatePartitions", 3, grown(INTERNAL, 4)),
     "grow nobody": ("CreatePartitions", 3, grown("nobody", 4)),
     "page of partitions": (
         "DescribeTopicPartitions",
@@ -267,6 +283,11 @@ STEPS: dict[str, Step] = {
     "append to no list": ("IncrementalAlterConfigs", 1, altered("retention.ms", 2, "9")),
     "append": ("IncrementalAlterConfigs", 1, altered("cleanup.policy", 2, "compact")),
     "set of nobody": ("IncrementalAlterConfigs", 1, altered("retention.ms", 0, "9", "nobody")),
+    "set internal": (
+        "IncrementalAlterConfigs",
+        1,
+        altered("cleanup.policy", 0, "delete", INTERNAL),
+    ),
     "keyless": ("Produce", 9, produced(requests.batch([b"a", b"b"], key=None))),
     "replace": ("AlterConfigs", 2, lambda _: requests.replace_configs(TOPIC, segment_ms="100000")),
     "describe settings": (
@@ -289,6 +310,11 @@ STEPS: dict[str, Step] = {
             "topics": [requests.struct("DeleteTopics", "DeleteTopicState", TOPIC, topic_id)],
             "timeout_ms": 30_000,
         },
+    ),
+    "delete internal": (
+        "DeleteTopics",
+        5,
+        lambda _: {"topic_names": [INTERNAL], "timeout_ms": 30_000},
     ),
     "delete": ("DeleteTopics", 5, lambda _: {"topic_names": [TOPIC], "timeout_ms": 30_000}),
     "delete again": ("DeleteTopics", 5, lambda _: {"topic_names": [TOPIC], "timeout_ms": 30_000}),

@@ -17,6 +17,7 @@ records are in the log, and nothing came between, they are replayed and the resu
     adoption            what other processes decided
     loading             the log, of which only the last words are read
     records             the records of `__consumer_offsets`
+    unreadable          those that do not fit their definition
     refusals            errors in the shape of each response
     settings, topics_image, subscriptions, metadata_hash
                         what is handed in from outside, and what follows from it

@@ -58,6 +58,8 @@ from streamlog.coordinator.settings import GroupSettings
 from streamlog.coordinator.subscriptions import SubscriptionResolver
 from streamlog.coordinator.timers import Timers
 from streamlog.coordinator.topics_image import TopicsImage
+from streamlog.coordinator.unreadable import pass_over
+from streamlog.errors import SchemaError
 from streamlog.protocol.coordinator_records import OFFSETS, UnknownKey
 from streamlog.protocol.message import message_of
 
@@ -168,8 +170,9 @@ class GroupCoordinator:
         """Take in whole record batches of the log, from `next_offset` on.
 
         What it says may be due at once: `tick` follows. Kinds of records that are not known are
-        passed over. Raises `CorruptRecordError` for bytes that are no batches, and SchemaError
-        for records that do not fit their definition.
+        passed over, and, with a warning, records that do not fit their definition: one of them
+        is not to take all other groups along. Raises `CorruptRecordError` for bytes that are no
+        batches.
         """
         self._reader.read(batches)
 
@@ -179,11 +182,17 @@ class GroupCoordinator:
         if is_offset_key(key):
             self._state.offsets.replay(key, value, log_offset, producer_id)
             return
-        decoded = OFFSETS.decode_key(key)
-        if not isinstance(decoded, UnknownKey):
-            subject = self._state.groups.replay(decoded, OFFSETS.decode_value(decoded, value))
-            if subject is not None:
-                self._state.unseen.add(subject)
+        try:
+            decoded = OFFSETS.decode_key(key)
+            if isinstance(decoded, UnknownKey):
+                return
+            decoded_value = OFFSETS.decode_value(decoded, value)
+        except SchemaError as error:
+            pass_over(log_offset, error)
+            return
+        subject = self._state.groups.replay(decoded, decoded_value)
+        if subject is not None:
+            self._state.unseen.add(subject)
 
     # ------------------------------------------------------------------------------- applying
 

@@ -24,7 +24,7 @@ from streamlog.coordinator.classic.recorded import RecordedGroup
 from streamlog.coordinator.consumer.group import ConsumerGroup
 from streamlog.coordinator.consumer.member import MemberState
 from streamlog.coordinator.groups.table import ForeignGroup
-from streamlog.errors import CorruptRecordError, SchemaError
+from streamlog.errors import CorruptRecordError
 from streamlog.protocol.coordinator_records import OFFSETS
 from streamlog.record.control import ControlType, EndTransactionMarker, build_end_transaction_marker
 from streamlog.record.kernel import RecordBatchBuilder
@@ -307,17 +307,26 @@ def test_bytes_that_are_no_batches_are_refused_by_name() -> None:
     assert (committed(coordinator), coordinator.next_offset) == (1, 1)
 
 
-def test_a_record_that_does_not_fit_is_refused_by_name() -> None:
+def test_a_record_that_does_not_fit_is_passed_over_by_name(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     key = OFFSETS.encode_key(make("GroupMetadataKey", group="g"))
-    with pytest.raises(SchemaError, match="GroupMetadataValue"):
-        replaying(batch([(key, b"\x00\x03nonsense")]))
+    pairs = [(key, b"\x00\x03nonsense"), *encoded(offset_record(1))]
+    coordinator = replaying(batch(pairs))
+    assert (committed(coordinator), coordinator.next_offset) == (1, 2)
+    assert "offset 0 of its partition" in caplog.text
+    assert "GroupMetadataValue" in caplog.text
 
 
-def test_an_offset_that_nobody_asks_for_is_not_even_decoded() -> None:
+def test_an_offset_that_nobody_asks_for_is_not_even_decoded(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     key, _ = offset_record(1).encode()
-    coordinator = replaying(batch([(key, b"\x00\x63")]))
-    with pytest.raises(SchemaError):
-        committed(coordinator)
+    stored = replaying(batch([(key, b"\x00\x63")]))._state.offsets.get("g", "orders", 0)
+    assert stored is not None
+    assert caplog.text == ""
+    assert stored.value is None
+    assert "OffsetCommitValue" in caplog.text
 
 
 # ---------------------------------------------------------------------------- the only mutator

@@ -57,7 +57,8 @@ def _expire_group(decision: Decision, group_id: str, limit: int) -> None:
     for key, stored in decision.offsets.of_group(group_id):
         value = stored.value
         keep = (
-            not _is_expired(decision, value, base_time)
+            value is None  # nobody knows how old it is
+            or not _is_expired(decision, value, base_time)
             or subscribed(key.topic)
             or decision.offsets.is_pending(*key)
         )

@@ -110,9 +110,9 @@ def _topic(
 
 def _committed(stored: StoredOffset | None, topic_id: Uuid) -> dict[str, Any]:
     """What was committed; nothing where it was for a former topic of that name."""
-    if stored is None:
+    value = None if stored is None else stored.value
+    if value is None:
         return {}
-    value = stored.value
     if Uuid.ZERO not in (topic_id, value.topic_id) and topic_id != value.topic_id:
         return {}
     return {

@@ -1,6 +1,8 @@
 """Committed offsets by their record's key, as bytes that are decoded when somebody asks.
 
-A log holds many more commits than anybody asks for, so that what is not read is not decoded.
+A log holds many more commits than anybody asks for, so that what is not read is not decoded. What
+cannot be decoded then is as if it was not there, whatever was committed before it: a log that was
+compacted would not have that either.
 Offsets that a transaction committed wait, by producer, for its marker (KIP-447).
 """
 
@@ -10,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
+from streamlog.coordinator.unreadable import pass_over
+from streamlog.errors import SchemaError
 from streamlog.protocol import message
 from streamlog.protocol.coordinator_records import OFFSETS
 
@@ -25,8 +29,12 @@ class StoredOffset(NamedTuple):
 
     @property
     def value(self) -> Any:
-        """The OffsetCommitValue."""
-        return OFFSETS.decode_value(_any_key(), self.encoded)
+        """The OffsetCommitValue; None, with a warning, where the bytes do not fit."""
+        try:
+            return OFFSETS.decode_value(_any_key(), self.encoded)
+        except SchemaError as error:
+            pass_over(self.log_offset, error)
+            return None
 
 
 class OffsetKey(NamedTuple):
@@ -59,10 +67,19 @@ def encode_key(group: str, topic: str, partition: int) -> bytes:
     )
 
 
-def decode_key(encoded: bytes) -> OffsetKey:
-    """What the bytes of an OffsetCommitKey say. SchemaError when they do not fit."""
+def _decode_key(encoded: bytes) -> OffsetKey:
     key = OFFSETS.decode_key(encoded)
     return OffsetKey(key.group, key.topic, key.partition)
+
+
+def _is_readable(encoded: bytes, log_offset: int) -> bool:
+    """Whether a key's bytes fit. They are warned of otherwise."""
+    try:
+        _decode_key(encoded)
+    except SchemaError as error:
+        pass_over(log_offset, error)
+        return False
+    return True
 
 
 def _group_prefix(raw_group: bytes) -> bytes:
@@ -103,17 +120,17 @@ class OffsetStore:
 
     def of_group(self, group: str) -> Iterator[tuple[OffsetKey, StoredOffset]]:
         """The committed offsets of a group, by topic and partition."""
-        found = [(decode_key(key), key) for key in self._keys_of(group)]
+        found = [(_decode_key(key), key) for key in self._keys_of(group)]
         return ((name, self._committed[key]) for name, key in sorted(found))
 
     def pending_of_group(self, group: str) -> set[OffsetKey]:
         """What open transactions have committed for a group."""
         prefix = _group_prefix(group.encode())
         return {
-            decode_key(key)
+            _decode_key(key)
             for offsets in self._pending.values()
-            for key in offsets
-            if _group_of(key) == prefix
+            for key, offset in offsets.items()
+            if _group_of(key) == prefix and _is_readable(key, offset.log_offset)
         }
 
     def is_pending(self, group: str, topic: str, partition: int) -> bool:
@@ -161,15 +178,15 @@ class OffsetStore:
     def _put(self, key: bytes, offset: StoredOffset) -> None:
         self._committed[key] = offset
         if self._by_group is not None:
-            self._by_group.setdefault(_group_of(key), set()).add(key)
+            self._enter(self._by_group, key, offset)
 
     def _remove(self, key: bytes) -> None:
         if self._committed.pop(key, None) is None or self._by_group is None:
             return
-        keys = self._by_group[_group_of(key)]
-        keys.remove(key)
+        keys = self._by_group.get(_group_of(key), set())
+        keys.discard(key)
         if not keys:
-            del self._by_group[_group_of(key)]
+            self._by_group.pop(_group_of(key), None)
 
     def _remove_pending(self, key: bytes) -> None:
         for producer_id, offsets in list(self._pending.items()):
@@ -184,6 +201,13 @@ class OffsetStore:
         """Made at the first question about a group as a whole: a consumer asks none."""
         if self._by_group is None:
             self._by_group = {}
-            for key in self._committed:
-                self._by_group.setdefault(_group_of(key), set()).add(key)
+            for key, offset in self._committed.items():
+                self._enter(self._by_group, key, offset)
         return self._by_group
+
+    @staticmethod
+    def _enter(index: dict[bytes, set[bytes]], key: bytes, offset: StoredOffset) -> None:
+        """Have a key found by its group, which it has to name."""
+        group = _group_of(key)
+        if key not in index.get(group, ()) and _is_readable(key, offset.log_offset):
+            index.setdefault(group, set()).add(key)

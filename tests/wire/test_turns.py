@@ -6,6 +6,7 @@ Nothing is timed: what is counted is which connection's requests were served, in
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Event
@@ -104,6 +105,7 @@ def test_all_that_was_pipelined_is_answered_in_its_order(listener: Listener) -> 
     with Connection(listener.bootstrap_servers) as connection:
         for _ in range(PIPELINED):
             connection.send("ApiVersions", 0)
+        connection.socket.shutdown(socket.SHUT_WR)
         for _ in range(PIPELINED):
             assert connection.receive().body.error_code == 0
 

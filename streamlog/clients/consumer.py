@@ -174,9 +174,11 @@ class Consumer(Commits):
 
         With a group it reads what the group's coordinator assigns to this member, and goes on
         where the group was. Callbacks are called with lists of partitions, while this consumer
-        polls or is closed: `on_assign` when it got some, `on_revoke` before it gives some up, when
-        it may still commit, `on_lost` (else `on_revoke`) when others may have them already. They
-        may use the consumer, but not poll. Raises `GroupError`.
+        polls, is closed, or is in this very call: `on_assign` when it got some, `on_revoke` before
+        it gives some up, when it may still commit, `on_lost` (else `on_revoke`) when others may
+        have them already. They may use the consumer, but not poll. What one raises comes out of
+        the call that it was called in, once: what it was told of happens all the same. Raises
+        `GroupError`.
         """
         if (topics is None) == (pattern is None):
             raise ConfigError("subscribe() takes either topics or a pattern")
@@ -208,6 +210,7 @@ class Consumer(Commits):
         yield from self.fetcher.follow(assigned)
         if self.group is not None:
             yield from self.group.offsets.begin_there(range(len(self.fetcher.table)))
+            self.group.raise_failure()
 
     @synchronous
     def unsubscribe(self) -> Flow[None]:
@@ -215,6 +218,8 @@ class Consumer(Commits):
         if self.group is not None:
             yield from self.group.leave()
         yield from self.fetcher.follow(None)
+        if self.group is not None:
+            self.group.raise_failure()
 
     @synchronous
     def subscription(self) -> Flow[frozenset[str]]:
@@ -357,6 +362,7 @@ class Consumer(Commits):
         if self.group is not None and not self._has_left:
             self._has_left = True
             yield from self.group.leave(commits=is_idle, in_the_middle=in_the_middle)
+            self.group.raise_failure()
 
     def begin_close(self) -> None:
         """Let every call and iteration end, and wait for none of them."""

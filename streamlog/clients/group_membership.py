@@ -69,6 +69,7 @@ class GroupMembership:
         self.offsets = GroupOffsets(engine, config, fetcher, self._client, self._member)
         self._callbacks = RebalanceCallbacks(config.on_assign, config.on_revoke, config.on_lost)
         self._is_calling = False
+        self._failure: Exception | None = None  # what a callback raised, until a poll raises it
         self._wanted: NamedTopics | TopicPattern | None = None
         self._coordinator: PartitionCoordinator | None = None
         self._seen = -1  # the coordinator's version when there was nothing new
@@ -128,7 +129,8 @@ class GroupMembership:
     def poll(self) -> Flow[None]:
         """What a member does before it is given records.
 
-        Raises `MemberFencedError` when it was found not to be one any more, and `GroupError`.
+        Raises `MemberFencedError` when it was found not to be one any more, `GroupError`, and
+        what a callback raised.
         """
         if self._is_calling:
             raise UsageError("a rebalance callback cannot poll: its consumer is doing so")
@@ -140,7 +142,9 @@ class GroupMembership:
                 yield from self._stay()
         except MemberFencedError:
             yield from self._lose()
+            self.raise_failure()
             raise
+        self.raise_failure()
 
     def _stay(self) -> Flow[None]:
         """Be a member, and have what the coordinator says."""
@@ -271,8 +275,20 @@ class GroupMembership:
         self._is_calling = True
         try:
             yield Invoke(callback, (partitions,))
+        except Exception as error:  # noqa: BLE001  # others wait for the rebalance: raised behind it
+            if self._failure is None:
+                self._failure = error
         finally:
             self._is_calling = False
+
+    def raise_failure(self) -> None:
+        """Raise what a callback raised first, once; what it was called about happened all the same.
+
+        As Kafka's Java client does, and unwrapped.
+        """
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     # ---------------------------------------------------------------- not being one any more
 
@@ -291,6 +307,7 @@ class GroupMembership:
         """Commit what is due, give everything up, and say goodbye; a static member for now.
 
         `commits` not: another thread is still at it. Does nothing for who is no member, but commit.
+        What a callback raises is kept for `raise_failure`.
         """
         try:
             if commits:

@@ -242,6 +242,48 @@ def test_a_callback_that_fails_is_not_called_again(story: Story) -> None:
     assert len(calls) == 1
 
 
+def test_what_a_callback_raises_keeps_no_partition_from_others(story: Story) -> None:
+    def fail(_: list[TopicPartition]) -> None:
+        raise ZeroDivisionError
+
+    first = story.log.consumer("orders", **BY_HAND, on_revoke=fail)
+    second = story.log.consumer("orders", **BY_HAND)
+    with pytest.raises(ZeroDivisionError):
+        first.poll(0)
+    settle(first, second)  # and it is not called again
+    assert len(first.assignment()) == len(second.assignment()) == 1
+    with pytest.raises(ZeroDivisionError):
+        first.unsubscribe()
+    assert first.assignment() == set()
+    settle(second)
+    assert second.assignment() == {ORDERS_0, ORDERS_1}
+
+
+def test_a_callback_that_fails_when_all_is_lost_is_heard_once(story: Story) -> None:
+    def fail(_: list[TopicPartition]) -> None:
+        raise ZeroDivisionError
+
+    story.write("orders", 0, b"a")
+    consumer = story.log.consumer("orders", **BY_HAND, on_lost=fail)
+    fence(story, consumer)
+    with pytest.raises(ZeroDivisionError) as caught:
+        consumer.poll(0)
+    assert isinstance(caught.value.__context__, MemberFencedError)
+    assert values(consumer.poll(LIMIT_MS)) == [b"a"]
+    consumer.close()
+
+
+def test_a_consumer_whose_callback_fails_when_it_closes_has_left(story: Story) -> None:
+    def fail(_: list[TopicPartition]) -> None:
+        raise ZeroDivisionError
+
+    consumer = story.log.consumer("orders", **BY_HAND, on_revoke=fail)
+    with pytest.raises(ZeroDivisionError):
+        consumer.close()
+    consumer.close()
+    assert story.log.consumer("orders", **BY_HAND).assignment() == {ORDERS_0, ORDERS_1}
+
+
 def test_coroutine_functions_are_for_event_loops(blocking_story: Story) -> None:
     async def nobody_awaits(_: list[TopicPartition]) -> None:
         raise AssertionError

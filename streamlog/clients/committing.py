@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from streamlog.clients.flows import Flow, Invoke, run, synchronous
+from streamlog.clients.subscription import given_partitions, typed_partitions
+from streamlog.config.checking import check_callable
 from streamlog.errors import MemberFencedError, StreamlogError, UsageError
 from streamlog.types import OffsetAndMetadata, TopicPartition
 
@@ -58,6 +60,7 @@ class Commits:
         returns. Without a callback an error is logged.
         """
         group = self._group()
+        check_callable("callback", callback)
         chosen = group.offsets.consumed() if offsets is None else offsets
         error: StreamlogError | None = None
         try:
@@ -76,15 +79,18 @@ class Commits:
 
     @synchronous
     def committed(
-        self, *partitions: TopicPartition
+        self, *partitions: TopicPartition | Iterable[TopicPartition]
     ) -> Flow[dict[TopicPartition, OffsetAndMetadata | None]]:
         """What the group has committed of these partitions, or of all that are read.
 
+        They are given one by one, or as one list.
         None where it has committed nothing. Raises `UsageError` without a group.
         """
         group = self._group()
         yield from self.fetcher.refresh()
-        return (yield from group.offsets.committed(partitions or list(self.fetcher.table)))
+        given = given_partitions(partitions)
+        asked = list(self.fetcher.table) if given is None else typed_partitions(given)
+        return (yield from group.offsets.committed(asked))
 
     def _group(self) -> GroupMembership:
         if self.group is None:

@@ -20,8 +20,11 @@ from streamlog.clients.subscription import (
     AssignedPartitions,
     NamedTopics,
     TopicPattern,
+    given_partitions,
     typed_partitions,
+    typed_topics,
 )
+from streamlog.config.checking import check_callable
 from streamlog.errors import ConfigError, UnsupportedFeatureError
 from streamlog.types import OffsetAndTimestamp, TopicPartition
 
@@ -180,18 +183,20 @@ class Consumer(Commits):
         the call that it was called in, once: what it was told of happens all the same. Raises
         `GroupError`.
         """
+        callbacks = {"on_assign": on_assign, "on_revoke": on_revoke, "on_lost": on_lost}
+        for name, callback in callbacks.items():
+            check_callable(name, callback)
         if (topics is None) == (pattern is None):
             raise ConfigError("subscribe() takes either topics or a pattern")
         wanted: NamedTopics | TopicPattern
         if pattern is not None:
             wanted = TopicPattern(pattern)
         else:
-            names = [topics] if isinstance(topics, str) else list(topics or ())
+            names = typed_topics(topics)
             wanted = yield from call(partial(NamedTopics, names, self._engine.topic))
-        callbacks = (on_assign, on_revoke, on_lost)
         if self.group is not None:
-            yield from self.group.subscribe(wanted, *callbacks)
-        elif any(callbacks):
+            yield from self.group.subscribe(wanted, **callbacks)
+        elif any(callbacks.values()):
             raise ConfigError("without a group_id nothing is rebalanced: callbacks are for members")
         else:
             yield from self.fetcher.follow(wanted)
@@ -238,16 +243,20 @@ class Consumer(Commits):
         return set(self.fetcher.table)
 
     @synchronous
-    def pause(self, *partitions: TopicPartition) -> Flow[None]:
-        """Hand out nothing of these partitions, or of any, until `resume()`."""
-        for index in (yield from self._indexes(partitions)):
+    def pause(self, *partitions: TopicPartition | Iterable[TopicPartition]) -> Flow[None]:
+        """Hand out nothing of these partitions, or of any, until `resume()`.
+
+        They are given one by one, or as one list: so they are to the other methods that take all
+        when none is given.
+        """
+        for index in (yield from self._indexes(given_partitions(partitions))):
             self.fetcher.leave(index)
             self.fetcher.table.pause(index)
 
     @synchronous
-    def resume(self, *partitions: TopicPartition) -> Flow[None]:
+    def resume(self, *partitions: TopicPartition | Iterable[TopicPartition]) -> Flow[None]:
         """Read these partitions again, or all."""
-        for index in (yield from self._indexes(partitions)):
+        for index in (yield from self._indexes(given_partitions(partitions))):
             self.fetcher.leave(index)
             self.fetcher.table.resume(index)
 
@@ -282,16 +291,18 @@ class Consumer(Commits):
         self.fetcher.table.put(index, offset, epoch)
 
     @synchronous
-    def seek_to_beginning(self, *partitions: TopicPartition) -> Flow[None]:
+    def seek_to_beginning(
+        self, *partitions: TopicPartition | Iterable[TopicPartition]
+    ) -> Flow[None]:
         """Go on from the first offset that there is now, of these partitions or of all."""
-        for index in (yield from self._indexes(partitions)):
+        for index in (yield from self._indexes(given_partitions(partitions))):
             self.fetcher.leave(index)
             self.fetcher.assignment.seek_to_beginning(index)
 
     @synchronous
-    def seek_to_end(self, *partitions: TopicPartition) -> Flow[None]:
+    def seek_to_end(self, *partitions: TopicPartition | Iterable[TopicPartition]) -> Flow[None]:
         """Go on with what is appended after this call, in these partitions or in all."""
-        for index in (yield from self._indexes(partitions)):
+        for index in (yield from self._indexes(given_partitions(partitions))):
             self.fetcher.leave(index)
             self.fetcher.assignment.seek_to_end(index)
 
@@ -305,10 +316,11 @@ class Consumer(Commits):
             lags[partition] = self.fetcher.assignment.log(index).high_watermark - position
         return lags
 
-    def _indexes(self, partitions: Iterable[TopicPartition]) -> Flow[list[int]]:
-        """Where these partitions, or all, are in the table as it is now."""
+    def _indexes(self, partitions: Iterable[TopicPartition] | None) -> Flow[list[int]]:
+        """Where these partitions, or all (None), are in the table as it is now."""
         yield from self.fetcher.refresh()
-        return self.fetcher.table.indexes(partitions)
+        table = self.fetcher.table
+        return list(range(len(table))) if partitions is None else table.indexes(partitions)
 
     # The logs
 
@@ -391,6 +403,7 @@ class Consumer(Commits):
 def _seconds(timeout_ms: float | None) -> float | None:
     if timeout_ms is None:
         return None
-    if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, (int, float)) or timeout_ms < 0:
+    is_number = isinstance(timeout_ms, (int, float)) and not isinstance(timeout_ms, bool)
+    if not is_number or not timeout_ms >= 0:  # which NaN is not
         raise ConfigError(f"timeout_ms is a number from 0 up or None, not {timeout_ms!r}")
     return timeout_ms / 1000

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from streamlog.clients.subscription import checked_partition
+from streamlog.config.checking import check_string
 from streamlog.errors import (
     ConfigError,
     GroupError,
@@ -34,10 +35,13 @@ class GroupAdmin:
     _log: StreamLog
 
     def list_groups(self, *, states: Iterable[str] = ()) -> list[GroupListing]:
-        """Every group, by id; those in one of these states ("Stable", "Empty", ...), if any."""
+        """Every group, by id; those in one of these states ("Stable", "Empty", ...), if any.
+
+        Raises `ConfigError` for a state that there is not.
+        """
         from streamlog.clients import group_reports
 
-        return group_reports.list_groups(self._log.engine(), list(states))
+        return group_reports.list_groups(self._log.engine(), _states(states))
 
     def describe_groups(
         self, group_ids: Iterable[str] | None = None
@@ -163,4 +167,21 @@ def _names(group_ids: Any) -> list[str]:
     for name in names:
         if not isinstance(name, str) or not name:
             raise ConfigError(f"a group's id is a str, not {name!r}", value=name)
+        check_string("group_id", name)
     return names
+
+
+def _states(states: Any) -> list[str]:
+    from streamlog.coordinator import GROUP_STATES
+
+    if isinstance(states, str):
+        raise ConfigError(f"a list of states is expected, not the string {states!r}", value=states)
+    found = list(states)
+    known = {state.lower() for state in GROUP_STATES}
+    for state in found:
+        if not isinstance(state, str) or state.strip().lower() not in known:
+            raise ConfigError(
+                f"no group is ever in state {state!r}: it is one of {', '.join(GROUP_STATES)}",
+                value=state,
+            )
+    return found

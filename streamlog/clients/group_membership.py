@@ -255,7 +255,7 @@ class GroupMembership:
             yield from self._fetcher.exchange(OwnedPartitions(self._owned | given))
             partitions = self._named(given)
             table = self._fetcher.table
-            yield from self.offsets.begin_there(table.indexes(partitions) if partitions else ())
+            yield from self.offsets.begin_there(table.indexes(partitions))
             self._owned |= given
             yield from self._call(self._callbacks.on_assign, partitions)
         return bool(given_up)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from streamlog.clients.flows import Flow, call
 from streamlog.clients.positions import NO_EPOCH
 from streamlog.clients.subscription import checked_partition
+from streamlog.config.settings import INT_MAX, LONG_MAX
 from streamlog.errors import ConfigError
 from streamlog.types import OffsetAndMetadata, TopicPartition
 
@@ -179,12 +180,26 @@ class GroupOffsets:
 def _typed(partition: TopicPartition, offset: Any) -> OffsetAndMetadata:
     given = offset if isinstance(offset, OffsetAndMetadata) else OffsetAndMetadata(offset)
     number, metadata, epoch = given
-    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+    if not _is_integer(number, 0, LONG_MAX):
         raise ConfigError(
-            f"an offset of {partition} is an integer from 0 up, not {number!r}", value=number
+            f"an offset of {partition} is an integer from 0 up, of 64 bits, not {number!r}",
+            value=number,
         )
     if not isinstance(metadata, str):
         raise ConfigError(f"an offset's metadata is a str, not {metadata!r}", value=metadata)
-    if epoch is not None and (not isinstance(epoch, int) or isinstance(epoch, bool)):
-        raise ConfigError(f"a leader epoch is an integer or None, not {epoch!r}", value=epoch)
+    try:
+        metadata.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"the metadata of an offset of {partition} is no UTF-8 text: {error}", value=metadata
+        ) from error
+    if epoch is not None and not _is_integer(epoch, NO_EPOCH, INT_MAX):
+        raise ConfigError(
+            f"a leader epoch is an integer from {NO_EPOCH} up, of 32 bits, or None, not {epoch!r}",
+            value=epoch,
+        )
     return given
+
+
+def _is_integer(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

@@ -75,9 +75,8 @@ class PositionTable:
         return index
 
     def indexes(self, partitions: Iterable[TopicPartition]) -> list[int]:
-        """The indexes of these partitions; of all of them when none is named."""
-        named = list(partitions)
-        return [self.index(each) for each in named] if named else list(range(len(self)))
+        """The indexes of these partitions. Raises `UsageError`, as `index` does."""
+        return [self.index(each) for each in partitions]
 
     def put(self, index: int, offset: int, leader_epoch: int = NO_EPOCH) -> None:
         """Put a position, to be held against the log before it is used."""

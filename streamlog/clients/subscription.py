@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from streamlog.errors import ConfigError, UnknownTopicError
 from streamlog.types import TopicDescription, TopicPartition
@@ -107,6 +107,15 @@ class AssignedPartitions:
         return self._partitions
 
 
+def typed_topics(topics: object) -> list[str]:
+    """The topics meant by one name or several. Raises `ConfigError` for what are no names."""
+    if isinstance(topics, str):
+        return [topics]
+    if not isinstance(topics, Iterable) or isinstance(topics, (bytes, bytearray, memoryview)):
+        raise ConfigError(f"topics are a str or a list of them, not {topics!r}", value=topics)
+    return list(topics)
+
+
 def partitions_of(topic: TopicDescription) -> list[TopicPartition]:
     """All partitions of a topic, in order."""
     return [TopicPartition(topic.name, number) for number in range(topic.partitions)]
@@ -132,6 +141,19 @@ def typed_partitions(partitions: Iterable[TopicPartition]) -> list[TopicPartitio
             f"a list of TopicPartition is expected, not {partitions!r} alone", value=partitions
         )
     return [_typed(each) for each in partitions]
+
+
+def given_partitions(given: tuple[Any, ...]) -> list[Any] | None:
+    """Partitions that are given one by one or, as in Kafka's clients, as one list.
+
+    None when nothing is given, which stands for all.
+    """
+    if not given:
+        return None
+    first = given[0]
+    if len(given) == 1 and isinstance(first, Iterable) and not isinstance(first, (str, tuple)):
+        return list(first)
+    return list(given)
 
 
 def _typed(partition: object) -> TopicPartition:

@@ -4,6 +4,7 @@ Parts:
 
 * `settings`: `Setting` and `SettingTable`, the two shapes of the data, with `nearest`;
 * `parsing`: one value, given as Python has it or as text, checked against its setting;
+* `checking`: what is asked of arguments, and of strings that go into messages;
 * `topic_settings`: the table of every topic setting that Kafka knows;
 * `topic_config`: `TopicConfig`, all settings of one topic resolved to typed values;
 * `alterations`: what a topic's settings are once some of them are changed;

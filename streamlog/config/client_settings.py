@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from streamlog.config.checking import check_string
 from streamlog.config.parsing import parse_settings
 from streamlog.config.settings import Setting, SettingTable
 from streamlog.errors import ConfigError
@@ -317,6 +318,8 @@ class ConsumerConfig(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("group_id", "group_instance_id"):
             if resolved[name] is not None and not resolved[name].strip():
                 raise _contradiction(name, resolved[name], "a name, or None")
+        for name in ("group_id", "group_instance_id", "client_id"):
+            check_string(name, resolved[name] or "")
         if resolved["group_id"] is None:
             for name in _OF_MEMBERS:
                 if given.get(name) not in (None, False):

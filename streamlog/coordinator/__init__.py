@@ -93,6 +93,7 @@ from __future__ import annotations
 from streamlog.coordinator.consumer.liveness import MemberPolled, MembersDied
 from streamlog.coordinator.error_codes import ErrorCode
 from streamlog.coordinator.group_coordinator import GroupCoordinator
+from streamlog.coordinator.groups.listing import GROUP_STATES
 from streamlog.coordinator.offsets.delete import TopicsDeleted
 from streamlog.coordinator.offsets.expiry import ExpireOffsets
 from streamlog.coordinator.refusals import refusal
@@ -108,6 +109,7 @@ from streamlog.coordinator.settings import GroupSettings
 from streamlog.coordinator.topics_image import Topic, TopicsImage
 
 __all__ = [
+    "GROUP_STATES",
     "PROCESS_HOST",
     "CoordinatorRecord",
     "ErrorCode",

@@ -186,6 +186,10 @@ def _bind(host: str, port: int) -> socket.socket:
             name="port",
             value=port,
         )
+    if not isinstance(host, str):
+        raise ConfigError(
+            f"host={host!r} is not allowed: it must be a string", name="host", value=host
+        )
     try:
         found = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)[0][4]
     except (OSError, UnicodeError, OverflowError) as error:

@@ -34,6 +34,9 @@ def test_list(run: Run, groups: Path, tmp_path: Path) -> None:
         "state": "Empty",
     }
     assert run("groups", "list", groups, "--state", "Stable").lines == ["no groups"]
+    done = run("groups", "list", groups, "--state", "foo")
+    assert (done.code, done.out) == (2, "")
+    assert "'foo': it is one of" in done.err
     with streamlog.open(tmp_path / "empty"):
         pass
     assert run("groups", "list", tmp_path / "empty").lines == ["no groups"]

@@ -53,8 +53,14 @@ def test_groups_are_listed_and_described(story: Story) -> None:
     assert (shipping.members, shipping.offsets) == ((), {FLIGHTS: (0, "", 0, 0)})
     with pytest.raises(UnknownGroupError, match="nobody"):
         story.log.admin.describe_groups(["nobody"])
-    with pytest.raises(ConfigError):
-        story.log.admin.describe_groups("billing")
+    for wrong in ("billing", ["x" * 32_768], [5]):
+        with pytest.raises(ConfigError):
+            story.log.admin.describe_groups(wrong)
+    for states in (["empty", "foo"], [5]):
+        with pytest.raises(ConfigError, match="one of Assigning, CompletingRebalance, Dead, Empty"):
+            story.log.admin.list_groups(states=states)
+    with pytest.raises(ConfigError, match="a list of states"):
+        story.log.admin.list_groups(states="Stable")
 
 
 def test_members_of_the_classic_protocol_are_described(blocking_story: Story) -> None:

@@ -109,6 +109,37 @@ def test_a_new_partition_does_not_move_the_others(story: Story) -> None:
     assert values(consumer.poll(0)) == [b"b", b"c"]
 
 
+@pytest.mark.parametrize("wrong", [5, b"flights", [5], ["flights", None]])
+def test_topics_are_named(story: Story, wrong: Any) -> None:
+    with pytest.raises(ConfigError, match="a str"):
+        story.log.consumer().subscribe(wrong)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), -1, "5", True])
+def test_the_time_of_a_poll_is_a_number(story: Story, wrong: Any) -> None:
+    with pytest.raises(ConfigError, match="timeout_ms"):
+        story.log.consumer("flights").poll(wrong)
+
+
+def test_partitions_are_given_one_by_one_or_as_a_list(story: Story) -> None:
+    story.write("flights", 0, b"a", b"b")
+    consumer = story.log.consumer("flights", "orders", auto_offset_reset="earliest")
+    consumer.pause([FLIGHTS])
+    assert consumer.paused() == {FLIGHTS}
+    consumer.resume([])  # is none, and not all
+    assert consumer.paused() == {FLIGHTS}
+    consumer.seek_to_end([FLIGHTS])
+    assert consumer.position(FLIGHTS) == 2
+    consumer.seek_to_beginning({FLIGHTS})
+    assert consumer.position(FLIGHTS) == 0
+    consumer.resume(iter([FLIGHTS]))
+    assert values(consumer.poll(0)) == [b"a", b"b"]
+    for wrong in ("flights", ["flights"], [FLIGHTS, 5], 5):
+        with pytest.raises(UsageError, match="a TopicPartition is expected"):
+            consumer.pause(wrong)
+    assert consumer.paused() == set()
+
+
 # Positions
 
 

@@ -66,8 +66,17 @@ def test_chosen_offsets_are_committed_with_what_is_to_be_remembered(story: Story
         ORDERS_1: None,
         FLIGHTS: OffsetAndMetadata(7, "seven", 3),
     }
+    assert offsets(consumer.committed([ORDERS_0, ORDERS_1])) == {ORDERS_0: 1, ORDERS_1: None}
+    assert consumer.committed([]) == {}
+    for asked in ("orders", ["orders"], [(ORDERS_0, ORDERS_1)], 5):
+        with pytest.raises(ConfigError, match="a TopicPartition is expected"):
+            consumer.committed(asked)
     assert consumer.position(ORDERS_0) == 0  # a commit moves nothing
-    for wrong in (-1, True, "1", OffsetAndMetadata(0, 5), OffsetAndMetadata(0, "", "0")):  # type: ignore[arg-type]
+    for wrong in (
+        *(-1, 2**63, True, "1"),
+        *(OffsetAndMetadata(0, metadata) for metadata in (5, "\ud800")),  # type: ignore[arg-type]
+        *(OffsetAndMetadata(0, "", epoch) for epoch in ("0", -2, 2**31)),  # type: ignore[arg-type]
+    ):
         with pytest.raises(ConfigError):
             consumer.commit({ORDERS_0: wrong})
     with pytest.raises(ConfigError):
@@ -93,6 +102,8 @@ def test_commit_async_tells_its_callback(story: Story) -> None:
     consumer.commit_async({ORDERS_0: 2}, callback=lambda *what: told.append(what))
     assert isinstance(told[1][1], MemberFencedError)
     consumer.poll(0)
+    with pytest.raises(ConfigError, match="callback=5"):
+        consumer.commit_async({ORDERS_0: 2}, callback=5)
     assert offsets(consumer.committed(ORDERS_0)) == {ORDERS_0: 1}
 
 

@@ -14,6 +14,7 @@ import streamlog
 from streamlog import TopicPartition
 from streamlog.errors import (
     ClosedError,
+    ConfigError,
     ForkedHandleError,
     GroupError,
     MemberFencedError,
@@ -240,6 +241,14 @@ def test_a_callback_that_fails_is_not_called_again(story: Story) -> None:
     story.write("orders", 0, b"a")
     assert values(consumer.poll(LIMIT_MS)) == [b"a"]
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"on_assign": 5}, {"on_revoke": "f"}, {"on_lost": []}])
+def test_callbacks_have_to_be_callable(story: Story, wrong: Any) -> None:
+    consumer = story.log.consumer(**BY_HAND)
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        consumer.subscribe("orders", **wrong)
+    assert consumer.subscription() == frozenset()
 
 
 def test_what_a_callback_raises_keeps_no_partition_from_others(story: Story) -> None:

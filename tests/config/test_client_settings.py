@@ -64,6 +64,10 @@ def test_a_group_commits_by_itself_unless_told_otherwise() -> None:
     for wrong in (
         {"group_id": " "},
         {"group_id": "g", "group_instance_id": ""},
+        {"group_id": "x" * 32_768},
+        {"group_id": "a\ud800"},
+        {"group_id": "g", "group_instance_id": "\N{GREEK SMALL LETTER PI}" * 16_384},
+        {"client_id": "x" * 32_768},
         {"group_id": "g", "commit_acks": 0},
         {"group_id": "g", "group_protocol": "classic"},
         {"enable_auto_commit": True},

@@ -74,6 +74,12 @@ def test_a_port_that_there_is_not_is_an_error(port: Any) -> None:
         log.listen(port=port)
 
 
+@pytest.mark.parametrize("host", [None, b"127.0.0.1", 5])
+def test_a_host_is_a_string(host: Any) -> None:
+    with streamlog.open(":memory:") as log, pytest.raises(ConfigError, match=r"host=.* a string"):
+        log.listen(host=host)
+
+
 def test_a_setting_that_there_is_not_is_an_error(directory: str) -> None:
     command = [sys.executable, "-m", "streamlog", "serve", directory, "--config", "num.partition=3"]
     failed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

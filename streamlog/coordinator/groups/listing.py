@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 from streamlog.coordinator.classic.recorded import RecordedGroup
 from streamlog.coordinator.classic.states import ClassicState
 from streamlog.coordinator.classic.subscription import CONSUMER_PROTOCOL
-from streamlog.coordinator.consumer.group import ConsumerGroup
+from streamlog.coordinator.consumer.group import ConsumerGroup, ConsumerGroupState
 from streamlog.coordinator.decision import Decision
 from streamlog.coordinator.records import make, make_struct
 from streamlog.coordinator.result import RequestContext
+
+#: What groups are in, by the names that Kafka lists; which are compared without case.
+GROUP_STATES = tuple(sorted({state.value for state in (*ClassicState, *ConsumerGroupState)}))
 
 CLASSIC = "classic"
 CONSUMER = "consumer"

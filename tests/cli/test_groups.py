@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,21 @@ def test_members_are_described(run: Run, groups: Path) -> None:
     assert [row.split()[:2] for row in table[1:]] == [["orders", "0"], ["orders", "1"]]
     assert sum(member_id in row for row in [*table, idle]) == 1
     assert idle.endswith(" has nothing")
+
+
+def test_members_whose_process_is_gone_are_left_out(run: Run, groups: Path) -> None:
+    script = f"""
+import os, streamlog
+log = streamlog.open({str(groups)!r})
+log.consumer("orders", group_id="live").poll(0)
+os._exit(0)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    heading, *rows = run("groups", "describe", groups, "live").lines
+    assert heading == "live  (consumer, Empty, uniform, 0 members)"
+    assert rows == []
+    arguments = ("live", "--to", "earliest", "--topic", "orders", "--dry-run")
+    assert run("groups", "reset-offsets", groups, *arguments).code == 0
 
 
 def test_reset_offsets(run: Run, groups: Path, tmp_path: Path) -> None:

@@ -199,6 +199,8 @@ class Groups:
         key = (topic.topic_id, partition)
         found = self._coordinators.get(key)
         if found is not None:
+            if self._engine.read_only:
+                self.watcher.bury_the_dead(found)
             return found
         log = self._engine.partition(OFFSETS_TOPIC, partition)
         with self._lock:
@@ -206,8 +208,7 @@ class Groups:
             if found is None:
                 found = PartitionCoordinator(log, self._settings, self._around)
                 self._coordinators[key] = found
-        if not self._engine.read_only:
-            self.watcher.bury_the_dead(found)
+        self.watcher.bury_the_dead(found)
         return found
 
     def loaded(self) -> list[PartitionCoordinator]:

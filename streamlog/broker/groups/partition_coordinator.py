@@ -74,6 +74,7 @@ class PartitionCoordinator:
         self._machine = self._new_machine()
         self._deadline_ms: int | None = None
         self._members_are_known = False  # `members` is as the groups are
+        self._is_ahead = False  # of the log: what was left out is not in it
         self._gone: set[str] = set()  # topics that are, and whose offsets may still be here
         #: Moves whenever groups or topics changed: then members may have news.
         self.version = 0
@@ -102,6 +103,22 @@ class PartitionCoordinator:
             while more:
                 result = self._perform(partial(self._handle_event, event))
                 more = result is not None and result.more
+
+    def leave_out(self, events: Iterable[MembersDied]) -> None:
+        """Have members be gone for who only reads, as if that was in the log.
+
+        Until others append: then the groups are as the log has them again, and these are to be
+        left out anew.
+        """
+        with self._mutex:
+            for event in events:
+                self._catch_up_locked()
+                result = self._machine.handle_event(event, self._now())
+                for record in result.records:
+                    self._machine.replay(record, self._machine.next_offset - 1)
+                self._machine.apply(result)
+                self._is_ahead = True
+            self.members = self._machine.members_in_processes()
 
     def _handle_event(self, event: Event | ExpireOffsets, now: Instant) -> Result | None:
         if isinstance(event, TopicsDeleted):
@@ -226,9 +243,11 @@ class PartitionCoordinator:
 
     def _catch_up_locked(self) -> None:
         """Replay what others appended."""
+        if self._is_ahead and self.is_behind:
+            self._begin_anew_locked()
         while (position := self._machine.next_offset) < self.log.log_end:
             if position < self.log.log_start:  # somebody had the topic's records deleted
-                self._cursor, self._machine = None, self._new_machine()
+                self._begin_anew_locked()
                 continue
             fetched = self.log.fetch(position, _FETCH_BYTES, self._cursor)
             if not fetched.view:
@@ -240,13 +259,17 @@ class PartitionCoordinator:
             self._machine.replay_log(fetched.view)
             self._cursor = fetched.cursor
 
+    def _begin_anew_locked(self) -> None:
+        self._cursor, self._machine, self._is_ahead = None, self._new_machine(), False
+
     def _look_at_topics_locked(self) -> None:
         before, image = self._image, self._around.topics.refresh()
         if image is not before:
             self._image = image
             self.version += 1
             self._machine.take_image(image)
-            self._gone.update(name for name in before.names if image.topic(name) is None)
+            if not self.log.settings.read_only:  # who forgets their offsets has to write it down
+                self._gone.update(name for name in before.names if image.topic(name) is None)
 
     # ---------------------------------------------------------------- what is due
 

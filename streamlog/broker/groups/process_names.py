@@ -11,6 +11,8 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from streamlog.coordinator import PROCESS_HOST
+from streamlog.storage import file_systems
+from streamlog.storage.names import STREAMLOG_LOCKS
 from streamlog.storage.shared import LIVENESS_LOCKS, LIVENESS_NUMBERS
 
 if TYPE_CHECKING:
@@ -47,6 +49,28 @@ def is_alive(opening: Opening, number: int) -> bool:
     """Whether the process of that liveness number still has the directory open."""
     if number == opening.liveness:
         return True
+    if opening.read_only:
+        return _is_alive_elsewhere(opening, number)
+    return _is_held(opening, opening.locks_descriptor, number)
+
+
+def _is_alive_elsewhere(opening: Opening, number: int) -> bool:
+    """The same for who only reads, and holds no file of locks. True where it cannot be told."""
+    if file_systems.is_network(opening.place.kind):
+        return True  # another machine's locks may not be seen here
+    path = f"{opening.place.path}/{STREAMLOG_LOCKS}"
+    try:
+        locks = opening.filesystem.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        return _is_held(opening, locks, number)
+    finally:
+        opening.filesystem.close(locks)
+
+
+def _is_held(opening: Opening, locks: int, number: int) -> bool:
     position = LIVENESS_LOCKS + number
-    locks = opening.locks_descriptor
     return opening.filesystem.lock_holder(locks, position, 1, exclusive=True) is not None

@@ -107,12 +107,16 @@ class Watcher:
     # ---------------------------------------------------------------- who is dead
 
     def bury_the_dead(self, coordinator: PartitionCoordinator) -> None:
-        """Tell a coordinator of the members whose processes are gone."""
+        """Tell a coordinator of the members whose processes are gone.
+
+        Who only reads leaves them out, and looks each time: nobody tells it that one died.
+        """
+        tell = coordinator.leave_out if self._engine.read_only else coordinator.tell
         coordinator.settle()
         for host, events in list(coordinator.members.items()):
             name = ProcessName.parse(host)
             if name is not None and not is_alive(self._opening, name.number):
-                coordinator.tell(events)
+                tell(events)
 
     def successors(self, coordinators: Iterable[PartitionCoordinator]) -> set[ProcessName]:
         """The processes that this one waits for."""

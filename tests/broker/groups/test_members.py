@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from streamlog.broker.engine import Engine
 from streamlog.broker.groups.member_slots import MemberSlots
 from streamlog.broker.groups.process_names import ProcessName, is_alive, own_name
 from streamlog.coordinator import ErrorCode
@@ -93,6 +94,45 @@ def test_members_that_died_when_nobody_was_there_are_found_at_the_first_use(
     player.engine.close()
     assert other.listed() == ["g"]
     assert members(other) == set()
+
+
+def test_who_only_reads_leaves_out_members_that_are_gone(
+    player: Player, other: Player, path: str, clock: ManualClock
+) -> None:
+    first = player.join(ONE)
+    other.join(TWO)
+    player.beat(str(ONE), first.member_epoch, {"orders": [0, 1, 2, 3]})
+    reading = Engine.open(path, read_only=True, clock=clock)
+    reader = Player(reading)
+    assert members(reader) == {str(ONE), str(TWO)}
+    other.engine.close()
+    assert members(reader) == {str(ONE)}
+    player.engine.close()
+    assert members(reader) == set()
+    assert members(reader) == set()
+    back = Engine.open(path, filesystem=Filesystem(), clock=clock)
+    Player(back).join(THREE)  # what others append is there again, and who is gone is not
+    assert members(reader) == {str(THREE)}
+    back.close()
+    assert members(reader) == set()
+    reading.close()
+
+
+def test_who_only_reads_leaves_offsets_of_a_deleted_topic_to_others(
+    player: Player, path: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player.join(ONE)
+    player.commit({("orders", 0): 1}, group="h")
+    reading = Engine.open(path, read_only=True, clock=clock)
+    reader = Player(reading)
+    assert reader.committed("h") == {"h": {("orders", 0): 1}}
+    monkeypatch.setattr(player.groups, "forget_topics", lambda _: None)
+    player.engine.delete_topic("orders")
+    assert members(reader) == {str(ONE)}
+    assert members(reader, "h") == set()
+    player.engine.close()
+    assert members(reader) == set()
+    reading.close()
 
 
 def test_a_static_member_keeps_its_partitions_for_its_successor(

@@ -170,7 +170,10 @@ class GroupClient:
                 **context,
             )
         kind = _CLASSES.get(code, GroupError)
-        return kind(f"group {self.group_id!r}: {reason or known.message}", **context)
+        says = reason or known.message
+        if not any(f"{word} {self.group_id} " in says for word in ("Group", "group")):
+            says = f"group {self.group_id!r}: {says}"
+        return kind(says, **context)
 
 
 def _by_topic(partitions: Iterable[TopicIdPartition]) -> list[Any]:

@@ -56,7 +56,7 @@ def test_describe(run: Run, groups: Path) -> None:
     assert [each["lag"] for each in found["offsets"]] == [15, 0]
     done = run("groups", "describe", groups, "nobody")
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
-    assert "nobody" in done.err
+    assert done.err == "streamlog groups describe: Group nobody not found.\n"
 
 
 def test_members_are_described(run: Run, groups: Path) -> None:

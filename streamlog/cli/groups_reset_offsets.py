@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from codecs import BOM_UTF8
 from typing import TYPE_CHECKING, Any
 
 from streamlog.cli.moments import TIME_FORMS, Moment, Offset, position
@@ -50,7 +50,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--to", metavar=WHERE, type=position, help="where it is to go on")
     where.add_argument("--shift-by", metavar="N", type=int, help="so many offsets on, or back")
-    where.add_argument("--from-file", metavar=FILE, help="where each partition goes on")
+    where.add_argument(
+        "--from-file", metavar=FILE, help="where each partition goes on; -: standard input"
+    )
     parser.add_argument(
         "--topic",
         dest="topics",
@@ -65,13 +67,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Reset offsets; says where each partition goes on."""
+    if arguments.from_file is not None and (arguments.topics or arguments.partitions):
+        raise ConfigError("--from-file names the partitions: give no --topic and no --partition")
+    where = _where(arguments)
     open_log = open_for_reading if arguments.dry_run else open_for_writing
     with open_log(arguments.directory) as log:
         resets = log.admin.reset_offsets(
             arguments.group,
             _partitions(log, arguments),
             dry_run=arguments.dry_run,
-            **_where(arguments),
+            **where,
         )
     rows = []
     for place, reset in resets.items():
@@ -106,17 +111,34 @@ def _where(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _read(name: str) -> dict[TopicPartition, int]:
-    """Offsets from a file. Raises `ConfigError` for a line that has none."""
-    from streamlog.types import TopicPartition
+    """Offsets from a file. Raises `ConfigError` for a line that has none, and for no line."""
+    from streamlog.cli.incoming import open_source
 
-    found = {}
-    for number, line in enumerate(Path(name).read_text(encoding="utf-8").splitlines(), 1):
+    found: dict[TopicPartition, int] = {}
+    source, _ = open_source(name)
+    with source:
+        data = source.read()
+    for number, line in enumerate(data.removeprefix(BOM_UTF8).splitlines(), 1):
         if not line.strip():
             continue
-        fields = [field.strip().strip('"') for field in line.split(",")]
         try:
-            topic, partition, offset = fields
-            found[TopicPartition(topic, int(partition))] = int(offset)
+            place, offset = _offset_in(line)
         except ValueError:
-            raise ConfigError(f"{name}, line {number}: not topic,partition,offset") from None
+            shown = line[:100].decode(errors="backslashreplace")
+            raise ConfigError(
+                f"{name}, line {number}: not topic,partition,offset in UTF-8: {shown!r}"
+            ) from None
+        if place in found:
+            raise ConfigError(f"{name}, line {number}: {place} for the second time")
+        found[place] = offset
+    if not found:
+        raise ConfigError(f"{name}: a line with topic,partition,offset is expected; there is none")
     return found
+
+
+def _offset_in(line: bytes) -> tuple[TopicPartition, int]:
+    """ValueError for a line that is not topic,partition,offset."""
+    from streamlog.types import TopicPartition
+
+    topic, partition, offset = (each.strip().strip('"') for each in line.decode().split(","))
+    return TopicPartition(topic, int(partition)), int(offset)

@@ -107,6 +107,10 @@ def test_reset_offsets(run: Run, groups: Path, tmp_path: Path) -> None:
     file = tmp_path / "offsets.csv"
     file.write_text('"orders",0,11\n\norders,1,12\n')
     assert rows("--from-file", file) == [["orders", "0", "7", "11"], ["orders", "1", "7", "12"]]
+    dry_run = ("reset-offsets", groups, "billing", "--from-file", "-", "--dry-run", "--json")
+    assert run("groups", *dry_run, stdin=b"\xef\xbb\xbforders,0,1\r\n").objects == [
+        {"topic": "orders", "partition": 0, "before": 11, "after": 1}
+    ]
     arguments = ("reset-offsets", groups, "billing", "--to", "latest", "--topic", "orders")
     assert run("groups", *arguments, "--json").objects == [
         {"topic": "orders", "partition": 0, "before": 11, "after": 20},
@@ -120,7 +124,17 @@ def test_reset_offsets(run: Run, groups: Path, tmp_path: Path) -> None:
         ((), 2, "--to"),
         (("--to", "earliest", "--shift-by", "1"), 2, "not allowed with"),
         (("--to", "earliest", "--partition", "0"), 2, "--topic"),
-        (("--from-file", "offsets.csv"), 2, "line 2: not topic,partition,offset"),
+        (
+            ("--from-file", "offsets.csv"),
+            2,
+            "offsets.csv, line 2: not topic,partition,offset in UTF-8: 'orders;0'",
+        ),
+        (("--from-file", "latin.csv"), 2, r"latin.csv, line 1: not topic,partition,offset"),
+        (("--from-file", "twice.csv"), 2, "twice.csv, line 3: orders-0 for the second time"),
+        (("--from-file", "empty.csv"), 2, "empty.csv: a line with topic,partition,offset"),
+        (("--from-file", "-"), 2, "-: a line with topic,partition,offset"),
+        (("--from-file", "nowhere.csv"), 1, "nowhere.csv"),
+        (("--from-file", "offsets.csv", "--topic", "orders"), 2, "no --topic and no --partition"),
         (("--to", "latest", "--topic", "order"), 1, "did you mean 'orders'?"),
     ],
 )
@@ -134,7 +148,10 @@ def test_mistakes_of_reset_offsets(
     said: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("offsets.csv").write_text("orders,0,1\norders\n")
+    Path("offsets.csv").write_text("orders,0,1\norders;0\n")
+    Path("latin.csv").write_bytes(b"t\xf6pfe,0,1\n")
+    Path("twice.csv").write_text("orders,0,1\n\norders,0,2\n")
+    Path("empty.csv").write_text("\n")
     done = run("groups", "reset-offsets", groups, "billing", *arguments)
     assert (done.code, done.out) == (code, "")
     assert said in done.err

@@ -140,7 +140,8 @@ class Assignment:
 def _truncated(partition: TopicPartition, offset: int, end: int) -> LogTruncatedError:
     return LogTruncatedError(
         f"{partition}: position {offset} is behind the end of the log, which is {end}: its tail "
-        "was lost in a crash, or never was; seek to a position that is there",
+        "was lost in a crash, or never was; seek to a position that is there, or, if a group has "
+        "committed it, have the group go on elsewhere: admin.reset_offsets()",
         topic=partition.topic,
         partition=partition.partition,
         offset=offset,

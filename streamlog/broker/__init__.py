@@ -9,6 +9,7 @@ Parts
 * `metadata_image`, `metadata_records`, `metadata_log`, `metadata_snapshot`: topics, settings and
   producer ids in a KRaft metadata log; `topics`, `producer_ids`: what is asked of them;
 * `topic_configs`: settings described, changed, and handed to the logs that are open;
+  `broker_configs` and `group_configs`: those of nodes and groups, kept by `resource_configs`;
 * `partitions`: the partition logs, few of them with open files; `parallel`: their syncs, several
   at a time;
 * `housekeeping`: whose turn it is to do `retention_round` and `cleaning_round` (compaction, at the

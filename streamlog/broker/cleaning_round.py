@@ -38,14 +38,14 @@ class CleaningStoppedError(Exception):
 class Cleaner:
     """Compacts the logs of one engine. For one thread at a time.
 
-    `metadata_log` guards the checkpoint. `is_stopped` is asked between two chunks, and
-    `throttle` waits there.
+    `metadata_log` guards the checkpoint. `config` is asked before each pass, `is_stopped` between
+    two chunks, and `throttle` waits there.
     """
 
     def __init__(
         self,
         metadata_log: PartitionLog,
-        config: OpenConfig,
+        config: Callable[[], OpenConfig],
         throttle: Throttle,
         is_stopped: Callable[[], bool],
     ) -> None:
@@ -126,14 +126,15 @@ class Cleaner:
                 raise CleaningStoppedError
             self._throttle.passed(size)
 
+        config = self._config()
         done = compact_log(
             log,
             self._checkpoint(log),
             self._segments_of(log),
             dedupe_buffer=DedupeBuffer(
                 os.urandom(_HASH_KEY_BYTES),
-                self._config.log_cleaner_dedupe_buffer_size,
-                self._config.log_cleaner_io_buffer_load_factor,
+                config.log_cleaner_dedupe_buffer_size,
+                config.log_cleaner_io_buffer_load_factor,
             ),
             now_ms=now_ms,
             begin=begin,

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from streamlog.broker import metadata_records, topics
+from streamlog.broker.broker_configs import BrokerConfigs
 from streamlog.broker.closing import LastClose
 from streamlog.broker.directory import Place
 from streamlog.broker.log_factory import (
@@ -146,6 +147,9 @@ class Engine(TopicOperations):
         self.configs = TopicConfigs(
             self.refresh, self.metadata, self.partitions, self._factory, opening.shared
         )
+        self.broker_configs = BrokerConfigs(
+            self.refresh, self.metadata, self.config, self._rouse_housekeeper
+        )
 
     def close(self) -> None:
         """Give the engine back; the last one to do so in this process closes it."""
@@ -247,6 +251,11 @@ class Engine(TopicOperations):
 
                 self._housekeeper = Housekeeper(self, self.config)
             return self._housekeeper
+
+    def _rouse_housekeeper(self) -> None:
+        """Let it look at what it goes by now, if anything was asked of it."""
+        if self._housekept:
+            self.housekeeper.start()
 
     @property
     def groups(self) -> Groups:

@@ -6,17 +6,15 @@ They are ConfigRecords of the metadata log, of the resource type GROUP, as in Ka
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from streamlog.broker import metadata_records
 from streamlog.broker.metadata_image import GROUP_RESOURCE
+from streamlog.broker.resource_configs import keep_settings, value_to_set
 from streamlog.config.config_entry import ConfigEntry, ConfigSource, ConfigSynonym, ConfigType
 from streamlog.config.coordinator_settings import COORDINATOR_SETTINGS
 from streamlog.config.parsing import format_value
-from streamlog.errors import ConfigError
 
 if TYPE_CHECKING:
-    from streamlog.broker.metadata_image import MetadataImage
     from streamlog.broker.metadata_log import MetadataLog
     from streamlog.config.alterations import AlterConfigOp
     from streamlog.coordinator import GroupSettings
@@ -57,22 +55,11 @@ class GroupConfigs:
     ) -> None:
         """Set and delete settings of a group. Raises `ConfigError` for what is not allowed."""
         wanted = {name: self._wanted(name, change) for name, change in changes.items()}
-
-        def decide(image: MetadataImage) -> list[Any]:
-            own = image.settings.get((GROUP_RESOURCE, group_id), {})
-            different = {name: text for name, text in wanted.items() if own.get(name) != text}
-            return metadata_records.group_configured(group_id, different)
-
-        self._metadata.change(decide, validate_only=validate_only)
+        keep_settings(self._metadata, GROUP_RESOURCE, group_id, wanted, validate_only=validate_only)
 
     def _wanted(self, name: str, change: AlterConfigOp) -> str | None:
-        if change.operation == "delete":
-            return None
-        if change.operation != "set":
-            raise ConfigError(
-                f"{name} is no list, which {change.operation} is for", name=name, allowed="set"
-            )
-        return str(self._settings().check_group_setting(name, str(change.value)))
+        value = value_to_set(name, change)
+        return None if value is None else str(self._settings().check_group_setting(name, value))
 
 
 def _entry(name: str, ours: str, allowed: str, own: str | None) -> ConfigEntry:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from streamlog.storage.partition_log import PartitionLog
 
 _PAUSE_S = 0.002
+_LONGEST_PAUSE_S = 15.0
 _PASSING = (LockTimeoutError, DiskFullError, PartitionPoisonedError)
 
 
@@ -65,24 +66,31 @@ class Housekeeper:
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._is_closed = False
-        slots, clock = engine._opening.shared, engine.clock
-        self._retention = SharedTimer(
-            slots, shared.HEADER_RETENTION_MS, config.log_retention_check_interval_ms, clock
+        self._retention = self._timer(
+            shared.HEADER_RETENTION_MS, lambda: config.log_retention_check_interval_ms
         )
-        self._cleaning = SharedTimer(
-            slots, shared.HEADER_CLEANING_MS, config.log_cleaner_backoff_ms, clock
-        )
-        self._expiry = SharedTimer(
-            slots, shared.HEADER_EXPIRY_MS, config.offsets_retention_check_interval_ms, clock
+        self._cleaning = self._timer(shared.HEADER_CLEANING_MS, self._backoff_ms)
+        self._expiry = self._timer(
+            shared.HEADER_EXPIRY_MS, lambda: config.offsets_retention_check_interval_ms
         )
         self._cleaner = Cleaner(
             engine.metadata.log,
-            config,
-            Throttle(config.log_cleaner_io_max_bytes_per_second, clock, self._rest),
+            engine.broker_configs.of_directory,
+            Throttle(self._bytes_per_second, engine.clock, self._rest),
             lambda: self._is_closed,
         )
         self.failed: dict[TopicPartition, StreamlogError] = {}
         self.uncleanable: dict[TopicPartition, StreamlogError] = {}
+
+    def _timer(self, word: int, interval_ms: Callable[[], int]) -> SharedTimer:
+        return SharedTimer(self._opening.shared, word, interval_ms, self._engine.clock)
+
+    def _backoff_ms(self) -> int:
+        return self._engine.broker_configs.of_directory().log_cleaner_backoff_ms
+
+    def _bytes_per_second(self) -> float:
+        self._engine.refresh()
+        return self._engine.broker_configs.of_directory().log_cleaner_io_max_bytes_per_second
 
     # ---------------------------------------------------------------- the thread
 
@@ -122,17 +130,17 @@ class Housekeeper:
             with self._wake:
                 wait = max(pause, self._seconds_left)
                 if not self._is_closed and wait > 0:
-                    self._wake.wait(wait)
+                    self._wake.wait(min(wait, threading.TIMEOUT_MAX))
                 if self._is_closed:
                     return
             is_mine = self.run_once(self._engine.clock.now_ms())
             # Another process is at it, and may die: looked at again well before the next round.
-            pause = 0.0 if is_mine else self._config.log_cleaner_backoff_ms / 1000
+            pause = 0.0 if is_mine else min(self._backoff_ms() / 1000, _LONGEST_PAUSE_S)
 
-    def _rest(self, seconds: float) -> None:
-        """Wait so long, or until it is closed."""
+    def _rest(self, seconds: float) -> bool:
+        """Wait so long, or until it is closed; whether it is."""
         with self._wake:
-            self._wake.wait_for(lambda: self._is_closed, seconds)
+            return self._wake.wait_for(lambda: self._is_closed, seconds)
 
     # ---------------------------------------------------------------- rounds
 

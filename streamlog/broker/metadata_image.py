@@ -114,10 +114,11 @@ class MetadataImage:
             defaults |= {name: found.value for name, found in topic_defaults(level).items()}
         return defaults
 
-    def broker_settings(self) -> tuple[dict[str, str], dict[str, str]]:
-        """The dynamic settings of this node as a broker, and those of all brokers."""
+    def broker_settings(self, node_id: int | None = None) -> tuple[dict[str, str], dict[str, str]]:
+        """The dynamic settings of a node as a broker, this one's, and those of all brokers."""
+        own = self.node_id if node_id is None else node_id
         return (
-            self.settings.get((BROKER_RESOURCE, str(self.node_id)), {}),
+            self.settings.get((BROKER_RESOURCE, str(own)), {}),
             self.settings.get((BROKER_RESOURCE, ""), {}),
         )
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from streamlog.broker.metadata_image import (
     BROKER_RESOURCE,
-    GROUP_RESOURCE,
     TOPIC_RESOURCE,
     MetadataImage,
     TopicImage,
@@ -67,15 +66,11 @@ def topic_created(
 
 def topic_configured(name: str, settings: Mapping[str, str | None]) -> list[Any]:
     """Settings of a topic by dotted name; None removes one."""
-    return _configured(TOPIC_RESOURCE, name, settings)
+    return configured(TOPIC_RESOURCE, name, settings)
 
 
-def group_configured(group_id: str, settings: Mapping[str, str | None]) -> list[Any]:
-    """Settings of a group by dotted name; None removes one."""
-    return _configured(GROUP_RESOURCE, group_id, settings)
-
-
-def _configured(kind: int, name: str, settings: Mapping[str, str | None]) -> list[Any]:
+def configured(kind: int, name: str, settings: Mapping[str, str | None]) -> list[Any]:
+    """Settings of any resource by dotted name; None removes one."""
     config = message("ConfigRecord").Value
     return [
         config(resource_type=kind, resource_name=name, name=setting, value=value)

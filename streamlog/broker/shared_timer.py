@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,7 +17,9 @@ class SharedTimer:
     another one, and long ago.
     """
 
-    def __init__(self, slots: SharedState, word: int, interval_ms: int, clock: Clock) -> None:
+    def __init__(
+        self, slots: SharedState, word: int, interval_ms: Callable[[], int], clock: Clock
+    ) -> None:
         self._slots = slots
         self._word = word
         self._interval_ms = interval_ms
@@ -28,7 +31,7 @@ class SharedTimer:
         done, now = int(self._slots.map.words[self._word]), self._now_ms()
         if done == 0 or done > now:
             return 0.0
-        return max(done + self._interval_ms - now, 0) / 1000
+        return max(done + self._interval_ms() - now, 0) / 1000
 
     def restart(self) -> None:
         """It was done just now."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamlog.broker import metadata_records
 from streamlog.broker.topics import about_topic, describe_topic, find_topic
-from streamlog.config import alter_topic_settings
+from streamlog.config import TopicConfig, alter_topic_settings
 from streamlog.config.settings import LONG_MAX
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from streamlog.broker.metadata_image import MetadataImage
     from streamlog.broker.metadata_log import MetadataLog
     from streamlog.broker.partitions import OpenPartitions
-    from streamlog.config import TopicConfig
     from streamlog.config.config_entry import ConfigEntry
     from streamlog.protocol import Uuid
     from streamlog.storage.slots import SharedState
@@ -51,6 +50,11 @@ class TopicConfigs:
         with self._metadata.lock:
             image = self._refresh()
             return image.config_of(find_topic(image, topic))
+
+    def of_new(self) -> TopicConfig:
+        """All settings of a topic that has none of its own."""
+        with self._metadata.lock:
+            return TopicConfig.from_overrides({}, self._refresh().topic_defaults())
 
     def describe(self, topic: str) -> dict[str, ConfigEntry]:
         """All settings of a topic by dotted name. Raises `UnknownTopicError`."""

@@ -277,8 +277,9 @@ class StreamLog:
         had better be a loopback address; it has to be an IPv4 one that clients can connect to.
         Settings are Kafka's broker settings (`num_partitions`, `auto_create_topics_enable`, ...).
         Topics that clients create keep records for Kafka's seven days, not for ever
-        (`log_retention_ms`). Raises `ReadOnlyError`, `ConfigError`, `UnknownSettingError`, and
-        `InputOutputError` when the port is taken.
+        (`log_retention_ms`). Some settings can be changed while it listens, by Kafka's tools: they
+        stay with the directory and come before what is given here. Raises `ReadOnlyError`,
+        `ConfigError`, `UnknownSettingError`, and `InputOutputError` when the port is taken.
         """
         from streamlog.config.listener_settings import ListenerConfig
         from streamlog.listener import Listener

@@ -10,6 +10,7 @@ Parts:
 * `alterations`: what a topic's settings are once some of them are changed;
 * `describing`, `config_entry`: all settings of a topic as Kafka's DescribeConfigs tells them,
   loaded by who asks;
+* `broker_settings`: all settings of a broker described, and which may change while it runs;
 * `broker_synonyms`: what a broker calls the settings that are its topics' defaults;
 * `client_settings`: the tables of `open()`, producers and consumers, and their typed results.
 

@@ -63,7 +63,7 @@ OPEN_SETTINGS = SettingTable(
             "double",
             0.9,
             "share of the cleaner's buffer that may be filled",
-            0,
+            0.01,
             1,
         ),
         Setting(

@@ -18,10 +18,10 @@ class ConfigSource(IntEnum):
     """For this topic."""
 
     DYNAMIC_BROKER_CONFIG = 2
-    """For all topics of this node, by a Kafka broker's tools."""
+    """For this node or its topics, while it ran."""
 
     DYNAMIC_DEFAULT_BROKER_CONFIG = 3
-    """For all topics of the cluster, by a Kafka broker's tools."""
+    """For all nodes or their topics, while they ran."""
 
     STATIC_BROKER_CONFIG = 4
     """For a listener, by who started it."""

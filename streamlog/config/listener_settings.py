@@ -5,6 +5,7 @@ Kafka leaves unlimited, besides those of `coordinator_settings`. Topics that are
 listener get what is a default of Kafka's brokers and not of this library, retention for seven
 days, as settings of their own. What is committed through a listener expires as the directory was
 opened to have it (`offsets_retention_minutes`), which by default is never: it may be others'.
+`broker_settings` says which of them can be changed while the listener runs.
 """
 
 from __future__ import annotations
@@ -12,11 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from streamlog.config.client_settings import OPEN_SETTINGS, OpenConfig
-from streamlog.config.config_entry import ConfigEntry, ConfigSource, ConfigSynonym
+from streamlog.config.client_settings import OPEN_SETTINGS
 from streamlog.config.coordinator_settings import COORDINATOR_SETTINGS, CoordinatorConfig
-from streamlog.config.describing import TYPES
-from streamlog.config.parsing import format_value, parse_settings, parse_value
+from streamlog.config.parsing import parse_settings, parse_value
 from streamlog.config.settings import INT_MAX, Setting, SettingTable
 
 #: The settings of `open()` that Kafka's brokers have too.
@@ -40,7 +39,8 @@ LISTENER_SETTINGS = SettingTable(
             "long",
             604_800_000,
             "how long topics made through the listener keep records, -1 for ever",
-            -1,
+            1,
+            also=-1,
         ),
         Setting(
             "message_max_bytes",
@@ -124,37 +124,3 @@ def parse_broker_settings(given: Mapping[str, str]) -> tuple[dict[str, Any], dic
         if name not in of_directory
     }
     return directory, listener
-
-
-def describe_broker_settings(
-    directory: OpenConfig, listener: ListenerConfig
-) -> dict[str, ConfigEntry]:
-    """Every setting of a listener and its directory by dotted name: what DescribeConfigs says of a
-    broker.
-
-    They are read-only: who opened the one and started the other chose them.
-    """
-    entries = [_describe(setting, directory) for setting in DIRECTORY_SETTINGS]
-    entries += [_describe(setting, listener) for setting in LISTENER_SETTINGS]
-    return {entry.name: entry for entry in sorted(entries, key=lambda entry: entry.name)}
-
-
-def _describe(setting: Setting, config: OpenConfig | ListenerConfig) -> ConfigEntry:
-    name, default = setting.dotted, format_value(setting.default)
-    value = format_value(getattr(config, setting.name))
-    synonyms = [ConfigSynonym(name, default, ConfigSource.DEFAULT_CONFIG)]
-    if value != default:
-        synonyms.insert(0, ConfigSynonym(name, value, ConfigSource.STATIC_BROKER_CONFIG))
-    return ConfigEntry(
-        name=name,
-        value=value,
-        source=synonyms[0].source,
-        default=default,
-        synonyms=tuple(synonyms),
-        type=TYPES[setting.kind],
-        allowed=setting.allowed(),
-        documentation=setting.doc,
-        is_honoured=True,
-        reason="",
-        is_read_only=True,
-    )

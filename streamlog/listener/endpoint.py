@@ -57,6 +57,11 @@ class Endpoint:
         """Who this listener is to its clients."""
         return self.engine.metadata.meta.node_id + self.number
 
+    @property
+    def current_config(self) -> ListenerConfig:
+        """`config` with what was changed while it listens."""
+        return self.engine.broker_configs.of_listener(self.config, self.node_id)
+
     def nodes(self) -> dict[int, tuple[str, int]]:
         """Every listener of the directory by its node's id, as of now."""
         first = self.engine.metadata.meta.node_id
@@ -94,7 +99,7 @@ class Endpoint:
 
     def admit(self, connection: Connection) -> bool:
         """Count a new connection; False when there are `max.connections`, or it comes too late."""
-        if self.is_ending or len(self.connections) >= self.config.max_connections:
+        if self.is_ending or len(self.connections) >= self.current_config.max_connections:
             return False
         self.connections.add(connection)
         self.deserted.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from pathlib import Path
 
@@ -302,9 +303,9 @@ class TestThrottle:
 
         def wait(seconds: float) -> None:
             waited.append(seconds)
-            clock.advance(int(seconds * 1000))
+            clock.advance(math.ceil(seconds * 1000))
 
-        throttle = Throttle(1000, clock, wait)
+        throttle = Throttle(lambda: 1000, clock, wait)
         begun = clock.monotonic()
         for _ in range(100):
             throttle.passed(100)
@@ -317,7 +318,7 @@ class TestThrottle:
         assert clock.monotonic() - begun > 9.5, "a rest is not saved up"
 
     def test_without_a_limit_nobody_waits(self) -> None:
-        throttle = Throttle(float("inf"), ManualClock(), lambda _: pytest.fail("waited"))
+        throttle = Throttle(lambda: float("inf"), ManualClock(), lambda _: pytest.fail("waited"))
         throttle.passed(1 << 40)
 
     def test_it_is_asked_between_chunks(self, machine: Machine) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from streamlog.config import AlterConfigOp
-from streamlog.config.listener_settings import describe_broker_settings
 from streamlog.errors import BrokerError, ClosedError, ForkedHandleError, StreamlogError
 from streamlog.listener.answers import INVALID_REQUEST, UNSUPPORTED_VERSION, code_for, text_of
 from streamlog.protocol import message
@@ -65,18 +64,12 @@ def _describe_one(endpoint: Endpoint, request: Request, asked: Any) -> Any:
 def _entries(endpoint: Endpoint, kind: int, name: str) -> dict[str, ConfigEntry]:
     if kind == _TOPIC:
         return endpoint.engine.configs.describe(name)
-    if kind == _BROKER and name == str(endpoint.node_id):
-        return describe_broker_settings(endpoint.engine.config, endpoint.config)
+    if kind == _BROKER:
+        return endpoint.engine.broker_configs.describe(name, endpoint.node_id, endpoint.config)
     if kind == _GROUP and name:
         return endpoint.engine.groups.configs.describe(name)
-    if kind == _BROKER and name == "":  # what was changed for all nodes while they ran
-        return {}
-    raise _no_such(kind, name)
-
-
-def _no_such(kind: int, name: str) -> BrokerError:
     text = f"there are no settings of {name!r}, of the kind {kind}"
-    return BrokerError(text, code=INVALID_REQUEST)
+    raise BrokerError(text, code=INVALID_REQUEST)
 
 
 def _describe_entry(request: Request, entry: ConfigEntry) -> Any:
@@ -84,11 +77,14 @@ def _describe_entry(request: Request, entry: ConfigEntry) -> Any:
     synonyms = entry.synonyms if body.include_synonyms else ()
     return _entry(
         name=entry.name,
-        value=entry.value,
+        value=None if entry.is_sensitive else entry.value,
         read_only=entry.is_read_only,
         config_source=int(entry.source),
         is_sensitive=entry.is_sensitive,
-        synonyms=[_synonym(each.name, each.value, int(each.source)) for each in synonyms],
+        synonyms=[
+            _synonym(each.name, None if entry.is_sensitive else each.value, int(each.source))
+            for each in synonyms
+        ],
         config_type=int(entry.type),
         documentation=entry.documentation if body.include_documentation else None,
     )
@@ -98,14 +94,14 @@ def _describe_entry(request: Request, entry: ConfigEntry) -> Any:
 
 
 async def incremental_alter_configs(connection: Connection, request: Request) -> Any:
-    """Change some settings of topics and groups (KIP-339)."""
+    """Change some settings of topics, groups and nodes (KIP-339)."""
     return await connection.endpoint.run(
         _alter, connection.endpoint, request, "IncrementalAlterConfigs", _incremental_changes
     )
 
 
 async def alter_configs(connection: Connection, request: Request) -> Any:
-    """Replace all settings of topics and groups: those not named go back to their defaults."""
+    """Replace all settings of what is named: those not given go back to their defaults."""
     return await connection.endpoint.run(
         _alter, connection.endpoint, request, "AlterConfigs", _replacing_changes
     )
@@ -145,7 +141,10 @@ def _present(endpoint: Endpoint, kind: int, name: str) -> Collection[str]:
         return endpoint.engine.topic(name).settings
     if kind == _GROUP and name:
         return endpoint.engine.groups.configs.of(name)
-    raise BrokerError("only topics and groups can be changed here", code=INVALID_REQUEST)
+    if kind == _BROKER:
+        return endpoint.engine.broker_configs.changed(name, endpoint.node_id)
+    text = f"the settings of {name!r}, of the kind {kind}, cannot be changed"
+    raise BrokerError(text, code=INVALID_REQUEST)
 
 
 def _apply(
@@ -158,6 +157,10 @@ def _apply(
 ) -> None:
     if kind == _TOPIC:
         endpoint.engine.alter_topics({name: changes}, validate_only=validate_only)
+    elif kind == _BROKER:
+        endpoint.engine.broker_configs.alter(
+            name, endpoint.node_id, changes, validate_only=validate_only
+        )
     else:
         endpoint.engine.groups.configs.alter(name, changes, validate_only=validate_only)
 
@@ -197,7 +200,7 @@ def _check_names(asked: Any) -> None:
 
 
 def list_config_resources(connection: Connection, request: Request) -> Any:
-    """What has settings: topics, the node, groups. (Version 0 asks for client metrics: none.)"""
+    """What has settings: topics, nodes, groups. (Version 0 asks for client metrics: none.)"""
     endpoint = connection.endpoint
     kinds = set(request.body.resource_types) if request.version >= 1 else {0}
     if request.version >= 1 and not kinds:
@@ -207,7 +210,7 @@ def list_config_resources(connection: Connection, request: Request) -> Any:
     names = sorted(endpoint.engine.topics()) if _TOPIC in kinds else []
     found = [_resource(name, _TOPIC) for name in names]
     if _BROKER in kinds:
-        found.append(_resource(str(endpoint.node_id), _BROKER))
+        found += [_resource(str(node_id), _BROKER) for node_id in sorted(endpoint.nodes())]
     if _GROUP in kinds:
         found += [_resource(name, _GROUP) for name in endpoint.engine.groups.configs.configured()]
     return _listed.Value(config_resources=found)

@@ -89,7 +89,7 @@ async def _create_and_answer(endpoint: Endpoint, request: Request, missing: list
 def _create(endpoint: Endpoint, names: list[str]) -> dict[str, int]:
     failures = {}
     for name in names:
-        topic = NewTopic(name, endpoint.config.num_partitions, default_settings(endpoint.config))
+        topic = NewTopic(name, endpoint.config.num_partitions, default_settings(endpoint))
         try:
             endpoint.engine.create_topics([topic])
         except (ClosedError, ForkedHandleError):

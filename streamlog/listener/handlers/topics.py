@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from streamlog.config.topic_settings import TOPIC_SETTINGS
 from streamlog.errors import (
     BrokerError,
     ClosedError,
@@ -31,7 +30,6 @@ from streamlog.types import NewTopic, TopicDescription
 
 if TYPE_CHECKING:
     from streamlog.broker.engine import Engine
-    from streamlog.config.listener_settings import ListenerConfig
     from streamlog.listener.connection import Connection
     from streamlog.listener.endpoint import Endpoint
     from streamlog.protocol.exchange import Request
@@ -49,13 +47,14 @@ _grown = message("CreatePartitionsResponse")
 _grown_topic = _grown.structs["CreatePartitionsTopicResult"]
 
 
-def default_settings(config: ListenerConfig) -> dict[str, object]:
+def default_settings(endpoint: Endpoint) -> dict[str, object]:
     """What a topic made through a listener has where that is not what topics have anyway."""
+    config, anyway = endpoint.current_config, endpoint.engine.configs.of_new()
     wanted = {
         "retention_ms": config.log_retention_ms,
         "max_message_bytes": config.message_max_bytes,
     }
-    return {name: value for name, value in wanted.items() if value != TOPIC_SETTINGS[name].default}
+    return {name: value for name, value in wanted.items() if value != getattr(anyway, name)}
 
 
 # ---------------------------------------------------------------- CreateTopics
@@ -114,7 +113,7 @@ def _new_topic(endpoint: Endpoint, topic: Any) -> NewTopic:
     if topic.name == METADATA_TOPIC:
         raise BrokerError(f"{METADATA_TOPIC} is the metadata log's name", code=INVALID_REQUEST)
     _check_counts(endpoint, topic)
-    settings = default_settings(endpoint.config)
+    settings = default_settings(endpoint)
     for each in topic.configs:
         if each.value is None:
             raise BrokerError(f"{each.name} has no value", code=INVALID_CONFIG)

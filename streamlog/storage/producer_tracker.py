@@ -158,6 +158,8 @@ class ProducerTracker:
             table.end_offset = offset
             try:
                 self._save(table)
+            except FileNotFoundError:
+                pass  # another process saved the same at this moment, or removed the folder
             except OSError as error:
                 import logging
 

@@ -2,10 +2,10 @@
 
 A node is a listener. What is changed while it runs are ConfigRecords of the resource type BROKER,
 as in Kafka (KIP-226): of one node, by its id, or of all, with the name "". It counts from the
-next look at the metadata on, in every process: for each connection that a
-listener takes, each topic that it makes, each pass and chunk of the cleaner. The cleaner is the
-directory's and no node's: it goes by what is set for all, and for the node that the directory says
-it is, which is the first.
+next look at the metadata on, in every process: for each connection that a listener takes, each
+topic that it makes, each pass and chunk of the cleaner. The cleaner is the directory's and no
+node's: it goes by what is set for all, and for the node that the directory says it is, which is
+the first.
 """
 
 from __future__ import annotations

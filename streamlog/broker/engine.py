@@ -16,7 +16,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from streamlog.broker import metadata_records, topics
-from streamlog.broker.broker_configs import BrokerConfigs
 from streamlog.broker.closing import LastClose
 from streamlog.broker.directory import Place
 from streamlog.broker.log_factory import (
@@ -54,6 +53,7 @@ from streamlog.types import (
 if TYPE_CHECKING:
     from array import array
 
+    from streamlog.broker.broker_configs import BrokerConfigs
     from streamlog.broker.groups.groups import Groups
     from streamlog.broker.housekeeping import Housekeeper
 
@@ -79,6 +79,7 @@ class Engine(TopicOperations):
         self._closed = False
         self._housekeeper: Housekeeper | None = None
         self._groups: Groups | None = None
+        self._broker_configs: BrokerConfigs | None = None
         self._housekept = 0  # what was asked of it when it was last told
         self._factory = LogFactory(opening, config.lock_timeout_ms, self._files_open)
         self.partitions = OpenPartitions(
@@ -146,9 +147,6 @@ class Engine(TopicOperations):
         self.producer_ids = ProducerIds(self.metadata)
         self.configs = TopicConfigs(
             self.refresh, self.metadata, self.partitions, self._factory, opening.shared
-        )
-        self.broker_configs = BrokerConfigs(
-            self.refresh, self.metadata, self.config, self._rouse_housekeeper
         )
 
     def close(self) -> None:
@@ -251,6 +249,17 @@ class Engine(TopicOperations):
 
                 self._housekeeper = Housekeeper(self, self.config)
             return self._housekeeper
+
+    @property
+    def broker_configs(self) -> BrokerConfigs:
+        """The settings of nodes. Without a lock: two that are made at once are the same."""
+        if self._broker_configs is None:
+            from streamlog.broker.broker_configs import BrokerConfigs
+
+            self._broker_configs = BrokerConfigs(
+                self.refresh, self.metadata, self.config, self._rouse_housekeeper
+            )
+        return self._broker_configs
 
     def _rouse_housekeeper(self) -> None:
         """Let it look at what it goes by now, if anything was asked of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from streamlog.errors import CorruptDirectoryError
@@ -42,17 +43,22 @@ def clear_former(filesystem: Filesystem, path: str, removed: set[Uuid]) -> None:
         former = read_partition_metadata(filesystem, path)
     except CorruptDirectoryError:
         former = None
-    if is_unborn(filesystem, path) if former is None else Uuid(former) in removed:
+    if may_go(filesystem, path, former, removed):
         remove_folder(filesystem, set_aside(filesystem, path, "-delete"))
     else:
         set_aside(filesystem, path, "-stray")
 
 
-def is_unborn(filesystem: Filesystem, path: str) -> bool:
-    """Whether its maker died before it was said, or said whole, whose the folder is.
+def may_go(
+    filesystem: Filesystem, path: str, topic_id: bytes | None, removed: Collection[Uuid]
+) -> bool:
+    """Whether the folder is a deleted topic's, or holds nothing; `topic_id` is what it says.
 
-    That is said first: nothing else can be in it yet.
+    None where its maker died before it was said, or said whole, whose it is: that is said first,
+    and nothing else can be in it yet.
     """
+    if topic_id is not None:
+        return Uuid(topic_id) in removed
     others = set(filesystem.listdir(path)) - {PARTITION_METADATA}
     return all(filesystem.file_size(f"{path}/{name}") == 0 for name in others)
 

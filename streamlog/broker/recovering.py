@@ -16,7 +16,7 @@ import msgspec
 
 from streamlog.broker import metadata_records
 from streamlog.broker.directory import METADATA_FOLDER, list_directory
-from streamlog.broker.folders import is_unborn, remove_folder, set_aside
+from streamlog.broker.folders import may_go, remove_folder, set_aside
 from streamlog.config import TopicConfig
 from streamlog.errors import CorruptDirectoryError
 from streamlog.protocol import Uuid
@@ -330,10 +330,9 @@ class DirectoryRecovery:
         expected = topic is not None and partition in topic.partitions
         if expected and topic is not None and found in (None, topic.topic_id):
             return
-        if found is None and is_unborn(self._filesystem, path):
-            remove_folder(self._filesystem, set_aside(self._filesystem, path, "-delete"))
-        elif found is not None and Uuid(found) in image.removed:
-            forget_topic(self._filesystem, self._path, folder.rpartition("-")[0])
+        if may_go(self._filesystem, path, found, image.removed):
+            if found is not None:
+                forget_topic(self._filesystem, self._path, folder.rpartition("-")[0])
             remove_folder(self._filesystem, set_aside(self._filesystem, path, "-delete"))
         elif expected or found is None:
             aside = set_aside(self._filesystem, path, "-stray")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from streamlog.clients.flows import Flow, call
 from streamlog.clients.positions import NO_EPOCH
 from streamlog.clients.subscription import checked_partition
+from streamlog.config.checking import size_of_text
 from streamlog.config.settings import INT_MAX, LONG_MAX
 from streamlog.errors import ConfigError
 from streamlog.types import OffsetAndMetadata, TopicPartition
@@ -187,12 +188,7 @@ def _typed(partition: TopicPartition, offset: Any) -> OffsetAndMetadata:
         )
     if not isinstance(metadata, str):
         raise ConfigError(f"an offset's metadata is a str, not {metadata!r}", value=metadata)
-    try:
-        metadata.encode()
-    except UnicodeEncodeError as error:
-        raise ConfigError(
-            f"the metadata of an offset of {partition} is no UTF-8 text: {error}", value=metadata
-        ) from error
+    size_of_text(f"the metadata of an offset of {partition}", metadata)
     if epoch is not None and not _is_integer(epoch, NO_EPOCH, INT_MAX):
         raise ConfigError(
             f"a leader epoch is an integer from {NO_EPOCH} up, of 32 bits, or None, not {epoch!r}",

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from streamlog.config.broker_synonyms import BROKER_SYNONYMS
 from streamlog.config.client_settings import OPEN_SETTINGS, OpenConfig
-from streamlog.config.config_entry import ConfigEntry, ConfigSource, ConfigSynonym, ConfigType
-from streamlog.config.describing import TYPES, BrokerLevel
+from streamlog.config.config_entry import ConfigEntry, ConfigSource, ConfigSynonym
+from streamlog.config.describing import BrokerLevel, entry_of, unknown_entry
 from streamlog.config.listener_settings import (
     DIRECTORY_SETTINGS,
     LISTENER_SETTINGS,
@@ -140,41 +140,18 @@ def _describe(
 
 def _describe_kept(name: str, text: str) -> ConfigEntry:
     """A setting for all nodes. What nobody knows may be a secret, as Kafka has it."""
-    synonyms = (ConfigSynonym(name, text, ConfigSource.DYNAMIC_DEFAULT_BROKER_CONFIG),)
-    if name in DYNAMIC_SETTINGS:
-        return _entry(DYNAMIC_SETTINGS[name], name, synonyms, "")
+    source = ConfigSource.DYNAMIC_DEFAULT_BROKER_CONFIG
+    setting = DYNAMIC_SETTINGS.get(name)
     for of_topics, of_brokers in BROKER_SYNONYMS.items():
-        if name in of_brokers:
-            return _entry(TOPIC_SETTINGS[of_topics.replace(".", "_")], name, synonyms, "")
-    return ConfigEntry(
-        name=name,
-        value=text,
-        source=synonyms[0].source,
-        default="",
-        synonyms=synonyms,
-        type=ConfigType.UNKNOWN,
-        allowed="",
-        documentation="",
-        is_honoured=False,
-        reason="this version does not know it",
-        is_read_only=True,
-        is_sensitive=True,
-    )
+        if setting is None and name in of_brokers:
+            setting = TOPIC_SETTINGS[of_topics.replace(".", "_")]
+    if setting is None:
+        return unknown_entry(name, text, source, is_of_broker=True)
+    return _entry(setting, name, (ConfigSynonym(name, text, source),), "")
 
 
 def _entry(
     setting: Setting, name: str, synonyms: tuple[ConfigSynonym, ...], default: str
 ) -> ConfigEntry:
-    return ConfigEntry(
-        name=name,
-        value=synonyms[0].value,
-        source=synonyms[0].source,
-        default=default,
-        synonyms=synonyms,
-        type=TYPES[setting.kind],
-        allowed=setting.allowed(),
-        documentation=setting.doc,
-        is_honoured=setting.honoured,
-        reason=setting.reason,
-        is_read_only=name not in DYNAMIC_SETTINGS,
-    )
+    is_read_only = name not in DYNAMIC_SETTINGS
+    return entry_of(setting, synonyms, default, name=name, is_read_only=is_read_only)

@@ -10,12 +10,17 @@ from streamlog.errors import ConfigError
 MAX_STRING_BYTES = 2**15 - 1
 
 
-def check_string(name: str, value: str) -> None:
-    """Raises `ConfigError` for a string that does not fit into Kafka's messages."""
+def size_of_text(name: str, value: str) -> int:
+    """Bytes in UTF-8. Raises `ConfigError` for what has none."""
     try:
-        size = len(value.encode())
+        return len(value.encode())
     except UnicodeEncodeError as error:
         raise ConfigError(f"{name} is no UTF-8 text: {error}", name=name, value=value) from error
+
+
+def check_string(name: str, value: str) -> None:
+    """Raises `ConfigError` for a string that does not fit into Kafka's messages."""
+    size = size_of_text(name, value)
     if size > MAX_STRING_BYTES:
         raise ConfigError(
             f"{name} has {size} bytes in UTF-8: it may have {MAX_STRING_BYTES}",

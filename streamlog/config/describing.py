@@ -54,18 +54,26 @@ def describe_topic_settings(
                 synonyms.append(ConfigSynonym(values[name].name, text, source))
         default = _normalized(setting, (defaults or {}).get(name))
         synonyms.append(ConfigSynonym(name, default, ConfigSource.DEFAULT_CONFIG))
-        entries.append(_entry(setting, tuple(synonyms), default))
+        entries.append(entry_of(setting, tuple(synonyms), default))
     entries += [
-        _unknown(name, text)
+        unknown_entry(name, text, ConfigSource.DYNAMIC_TOPIC_CONFIG)
         for name, text in overrides.items()
         if name.replace(".", "_") not in TOPIC_SETTINGS
     ]
     return {entry.name: entry for entry in sorted(entries, key=lambda entry: entry.name)}
 
 
-def _entry(setting: Setting, synonyms: tuple[ConfigSynonym, ...], default: str) -> ConfigEntry:
+def entry_of(
+    setting: Setting,
+    synonyms: tuple[ConfigSynonym, ...],
+    default: str,
+    *,
+    name: str | None = None,
+    is_read_only: bool = False,
+) -> ConfigEntry:
+    """A setting that is known; the first of `synonyms` has the say. `name` where it is another."""
     return ConfigEntry(
-        name=setting.dotted,
+        name=name or setting.dotted,
         value=synonyms[0].value,
         source=synonyms[0].source,
         default=default,
@@ -75,12 +83,14 @@ def _entry(setting: Setting, synonyms: tuple[ConfigSynonym, ...], default: str) 
         documentation=setting.doc,
         is_honoured=setting.honoured,
         reason=setting.reason,
+        is_read_only=is_read_only,
     )
 
 
-def _unknown(name: str, text: str) -> ConfigEntry:
-    """A setting that was stored by a Kafka of another version."""
-    source = ConfigSource.DYNAMIC_TOPIC_CONFIG
+def unknown_entry(
+    name: str, text: str, source: ConfigSource, *, is_of_broker: bool = False
+) -> ConfigEntry:
+    """A setting that was stored by a Kafka of another version; a broker's may be a secret."""
     return ConfigEntry(
         name=name,
         value=text,
@@ -92,6 +102,8 @@ def _unknown(name: str, text: str) -> ConfigEntry:
         documentation="",
         is_honoured=False,
         reason="this version does not know it",
+        is_read_only=is_of_broker,
+        is_sensitive=is_of_broker,
     )
 
 

@@ -260,7 +260,7 @@ async def test_typed_topics() -> None:
             await log.topic("order", Order)
 
 
-def test_asyncio_is_loaded_by_who_uses_it() -> None:
+def test_asyncio_and_what_listeners_need_are_loaded_by_who_uses_them() -> None:
     program = """
 import sys, streamlog
 with streamlog.open(":memory:") as log:
@@ -270,6 +270,7 @@ with streamlog.open(":memory:") as log:
     next(iter(log.consumer("flights", auto_offset_reset="earliest")))
     list(log.read("flights"))
 assert "asyncio" not in sys.modules
+assert not any("listener" in name or "broker_settings" in name for name in sys.modules)
 streamlog.open_async
 assert "asyncio" in sys.modules
 """
